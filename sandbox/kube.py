@@ -1,0 +1,651 @@
+"""A small asynchronous API-server client: server-side apply, watch, discovery on demand, retries only where safe."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, cast
+
+import httpx
+
+from sandbox.kubeconfig import Connection
+
+Object = dict[str, Any]
+"""A Kubernetes object (or a Status) as JSON."""
+Objects = list[Object]
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+
+_GONE = 410
+_NOT_FOUND = 404
+_CONFLICT = 409
+_TOO_MANY = 429
+_TRANSIENT = frozenset({500, 502, 503, 504})
+_WATCH_SECONDS = 240.0
+"""Length of one watch request, renewed from where it stopped (the server's own limit is 5 to 10 minutes)."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One reason for a refusal: the field it is about and what is wrong with it."""
+
+    reason: str
+    message: str
+    field: str
+
+
+class ApiError(Exception):
+    """The API server refused, or could not be reached (status 0).
+
+    Attributes:
+        status: HTTP status code; 0 when no answer came.
+        reason: The machine-readable reason, such as `NotFound`, `Conflict`, `Invalid`, `Unreachable`.
+        message: The server's sentence.
+        target: What the request was about: `Kind namespace/name`.
+        causes: The details of an `Invalid` or `Conflict` answer.
+        details: The `details` of the server's Status.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, target: str, details: Object | None = None) -> None:
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.target = target
+        self.details: Object = details or {}
+        causes = cast("list[dict[str, str]]", self.details.get("causes") or [])
+        self.causes = [Cause(c.get("reason", ""), c.get("message", ""), c.get("field", "")) for c in causes]
+        super().__init__(f"{target}: {message} ({reason}{f', HTTP {status}' if status else ''})")
+
+    @property
+    def not_found(self) -> bool:
+        """Whether the object, its namespace or its kind does not exist."""
+        return self.status == _NOT_FOUND
+
+    @property
+    def conflict(self) -> bool:
+        """Whether another field manager, a newer version or another object is in the way."""
+        return self.status == _CONFLICT
+
+
+class NoMatchError(ApiError):
+    """The API server does not serve this kind: its CRD is not there (yet), or not at this version."""
+
+    def __init__(self, api_version: str, kind: str, target: str) -> None:
+        super().__init__(_NOT_FOUND, "NoMatch", f'no matches for kind "{kind}" in version "{api_version}"', target)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What discovery says of one kind."""
+
+    plural: str
+    namespaced: bool
+
+
+@dataclass(frozen=True)
+class Event:
+    """One watch event; `type` is ADDED, MODIFIED or DELETED."""
+
+    type: str
+    object: Object
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often and how long a request is tried again: after `base` seconds, doubled each time, with jitter.
+
+    Both bounds hold: at most `attempts` requests, none started later than `seconds` after the first.
+    """
+
+    attempts: int = 6
+    seconds: float = 60.0
+    base: float = 0.2
+    longest: float = 10.0
+
+    def pause(self, attempt: int, asked: float | None) -> float:
+        """Seconds to wait before the next try; `asked` is what the server said in Retry-After."""
+        if asked is not None:
+            return asked
+        delay = min(self.base * 2**attempt, self.longest)
+        return delay * random.uniform(0.5, 1.0)  # noqa: S311  (jitter, not cryptography)
+
+
+def reference(kind: str, name: str, namespace: str | None = None) -> str:
+    """Name an object the way errors do: `Kind namespace/name`."""
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+
+
+def conditions(obj: Object) -> list[Object]:
+    """The object's status conditions; empty when it has none."""
+    status = obj.get("status")
+    found: object = cast("Object", status).get("conditions") if isinstance(status, dict) else None
+    if not isinstance(found, list):
+        return []
+    return [cast("Object", c) for c in cast("list[object]", found) if isinstance(c, dict)]
+
+
+@dataclass
+class _WatchState:
+    """Where a watch stands between two requests: the last version seen, the objects known, failures in a row."""
+
+    version: str | None
+    known: dict[str, Object] = field(default_factory=dict[str, Object])
+    failures: int = 0
+
+    def remember(self, event: Event) -> None:
+        self.failures = 0
+        self.version = str(event.object["metadata"]["resourceVersion"])
+        if event.type == "BOOKMARK":
+            return
+        uid = str(event.object["metadata"]["uid"])
+        if event.type == "DELETED":
+            self.known.pop(uid, None)
+        else:
+            self.known[uid] = event.object
+
+    def relisted(self, items: Objects) -> list[Event]:
+        """What a fresh list says that was not known: vanished objects as DELETED, new and changed ones."""
+        present = {str(item["metadata"]["uid"]): item for item in items}
+        gone = [Event("DELETED", obj) for uid, obj in self.known.items() if uid not in present]
+        events = [
+            Event("MODIFIED" if uid in self.known else "ADDED", item)
+            for uid, item in present.items()
+            if uid not in self.known
+            or self.known[uid]["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]
+        ]
+        self.known = present
+        return gone + events
+
+
+@dataclass
+class _GroupVersion:
+    kinds: dict[str, Resource] = field(default_factory=dict[str, Resource])
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Kube:
+    """One API server, one connection pool. Use as `async with Kube.connect(kubeconfig) as kube`."""
+
+    def __init__(
+        self, connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None, retry: Retry | None = None
+    ) -> None:
+        self.server = connection.server
+        self.namespace = connection.namespace
+        self._retry = retry or Retry()
+        self._groups: dict[str, _GroupVersion] = {}
+        self._http = httpx.AsyncClient(
+            base_url=connection.server,
+            headers=connection.headers,
+            verify=connection.tls,
+            transport=transport,
+            proxy=connection.proxy if transport is None else None,
+            # The machine's proxy settings are for the world outside; a kubeconfig says itself when it needs one.
+            trust_env=False,
+            # A watch holds its connection for as long as it lasts, so the pool itself has no bound.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30),
+            timeout=httpx.Timeout(60, connect=10),
+        )
+
+    @classmethod
+    def connect(cls, kubeconfig: Path, context: str | None = None, *, retry: Retry | None = None) -> Self:
+        """Read the kubeconfig; nothing is sent before the first request.
+
+        Args:
+            kubeconfig: The file.
+            context: The context to use; the file's current one when None.
+            retry: Other bounds for repeated requests.
+
+        Raises:
+            KubeconfigError: The file is missing, incomplete, or asks for a way to log in that is not supported.
+        """
+        return cls(Connection.read(kubeconfig, context), retry=retry)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection pool."""
+        await self._http.aclose()
+
+    # --- objects
+
+    async def apply(  # noqa: PLR0913
+        self,
+        obj: Object,
+        *,
+        field_manager: str,
+        force: bool = False,
+        dry_run: bool = False,
+        strict: bool = False,
+        subresource: str | None = None,
+    ) -> Object:
+        """Server-side apply; returns the object as it is now.
+
+        Args:
+            obj: The fields that `field_manager` wants to own; those it owned and that are missing here are removed.
+            field_manager: Who owns the fields.
+            force: Take fields over from other managers instead of failing with a conflict.
+            dry_run: Validate, default and admit on the server, but change nothing.
+            strict: Refuse unknown and duplicate fields.
+            subresource: Such as `status`.
+
+        Raises:
+            ApiError: Refused; a conflict (409) lists the other managers and the fields in `causes`.
+            NoMatchError: The kind is not served.
+        """
+        params = _params(field_manager, dry_run=dry_run, strict=strict) | {"force": str(force).lower()}
+        # JSON is YAML, and the server parses it faster.
+        return await self._write("PATCH", obj, params, content_type=APPLY, subresource=subresource)
+
+    async def create(self, obj: Object, *, field_manager: str, dry_run: bool = False, strict: bool = False) -> Object:
+        """Create by POST. Sent again only when it surely was not carried out.
+
+        Raises:
+            ApiError: Refused, for instance with reason AlreadyExists (409).
+            NoMatchError: The kind is not served.
+        """
+        return await self._write("POST", obj, _params(field_manager, dry_run=dry_run, strict=strict))
+
+    async def replace(
+        self,
+        obj: Object,
+        *,
+        field_manager: str,
+        dry_run: bool = False,
+        strict: bool = False,
+        subresource: str | None = None,
+    ) -> Object:
+        """Replace the whole object by PUT.
+
+        Raises:
+            ApiError: Refused.
+            NoMatchError: The kind is not served.
+        """
+        params = _params(field_manager, dry_run=dry_run, strict=strict)
+        return await self._write("PUT", obj, params, subresource=subresource)
+
+    async def patch(  # noqa: PLR0913
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        patch: Object,
+        namespace: str | None = None,
+        *,
+        field_manager: str,
+        dry_run: bool = False,
+        subresource: str | None = None,
+    ) -> Object:
+        """Change some fields by JSON merge patch (a null removes a field).
+
+        Raises:
+            ApiError: Refused.
+            NoMatchError: The kind is not served.
+        """
+        url = await self.path(api_version, kind, name, namespace, subresource)
+        response = await self._send(
+            "PATCH",
+            url,
+            reference(kind, name, namespace),
+            params=_params(field_manager, dry_run=dry_run),
+            body=patch,
+            content_type=MERGE,
+        )
+        return _json(response)
+
+    async def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """The object, or None when it, or its kind, does not exist.
+
+        Raises:
+            ApiError: Any refusal but "not found".
+        """
+        try:
+            url = await self.path(api_version, kind, name, namespace)
+            return _json(await self._send("GET", url, reference(kind, name, namespace)))
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+
+    async def list(
+        self, api_version: str, kind: str, namespace: str | None = None, label_selector: str | None = None
+    ) -> Objects:
+        """All objects of a kind, of all namespaces when `namespace` is None.
+
+        Raises:
+            ApiError: Refused.
+            NoMatchError: The kind is not served.
+        """
+        items, _ = await self._list(api_version, kind, namespace, {"labelSelector": label_selector})
+        return items
+
+    async def delete(  # noqa: PLR0913
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        propagation: str = "Foreground",
+        uid: str | None = None,
+    ) -> Object | None:
+        """Ask for the object's deletion; does not wait until it is gone.
+
+        Args:
+            api_version: Such as `apps/v1`.
+            kind: Such as `Deployment`.
+            name: The object's name.
+            namespace: Its namespace; None when the kind has none.
+            propagation: Foreground (dependents first), Background or Orphan.
+            uid: Delete only this very object, not one of the same name that came after it.
+
+        Returns:
+            What the server answered: the object while something still holds it, or a Status; None when there was
+            nothing to delete.
+
+        Raises:
+            ApiError: Refused; a conflict (409) when `uid` is not that of the object.
+        """
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        try:
+            url = await self.path(api_version, kind, name, namespace)
+            return _json(await self._send("DELETE", url, reference(kind, name, namespace), body=body))
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+
+    async def watch(  # noqa: PLR0913
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        name: str | None = None,
+        label_selector: str | None = None,
+        resource_version: str | None = None,
+        seconds: float = 600.0,
+    ) -> AsyncGenerator[Event, None]:
+        """Yield what is there (as ADDED) and then each change, until `seconds` have passed.
+
+        Broken and expired watches are resumed; when the server no longer knows the version (410) the objects are listed
+        anew, and those that have vanished meanwhile are yielded as DELETED.
+
+        Args:
+            api_version: Such as `v1`.
+            kind: Such as `Pod`.
+            namespace: All when None.
+            name: Only the object of this name.
+            label_selector: Only objects with these labels.
+            resource_version: Start after this version instead of with what is there.
+            seconds: When the iteration simply ends.
+
+        Raises:
+            ApiError: Refused, or the server stayed unreachable through all retries.
+            NoMatchError: The kind is not served.
+        """
+        deadline = time.monotonic() + seconds
+        state = _WatchState(version=resource_version)
+        selectors = {"labelSelector": label_selector, "fieldSelector": f"metadata.name={name}" if name else None}
+        target = reference(kind, name or "(all)", namespace)
+        while (remaining := deadline - time.monotonic()) > 0:
+            failure: ApiError | None = None
+            started = time.monotonic()
+            round_ = self._watch_once(api_version, kind, namespace, selectors, state, min(remaining, _WATCH_SECONDS))
+            try:
+                async with aclosing(round_) as events:
+                    async for event in events:
+                        yield event
+            except httpx.TransportError as error:
+                failure = _unreachable(self.server, target, error)
+            except ApiError as error:
+                if error.status not in {*_TRANSIENT, _TOO_MANY, _GONE}:
+                    raise
+                failure = error
+                state.version = None if error.status == _GONE else state.version
+            if failure is None and time.monotonic() - started > 1:
+                state.failures = 0
+                continue
+            # A stream that ends at once without a word counts as a failure: the server must not be asked in a hot loop.
+            state.failures += 1
+            if failure and state.failures >= self._retry.attempts:
+                raise failure
+            await asyncio.sleep(min(self._retry.pause(state.failures, None), max(deadline - time.monotonic(), 0)))
+
+    async def _watch_once(  # noqa: PLR0913, PLR0917  (internal half of watch)
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None,
+        selectors: Mapping[str, str | None],
+        state: _WatchState,
+        seconds: float,
+    ) -> AsyncGenerator[Event, None]:
+        if state.version is None:
+            items, state.version = await self._list(api_version, kind, namespace, selectors)
+            for event in state.relisted(items):
+                yield event
+        url = await self.path(api_version, kind, None, namespace)
+        stream = self._stream(url, reference(kind, "(all)", namespace), selectors, state.version, seconds)
+        async with aclosing(stream) as events:
+            async for event in events:
+                state.remember(event)
+                if event.type != "BOOKMARK":
+                    yield event
+
+    # --- discovery
+
+    async def resource(self, api_version: str, kind: str, target: str = "") -> Resource:
+        """Plural and scope of a kind; asks the server again when the kind is not known yet.
+
+        Raises:
+            NoMatchError: The kind is not served.
+            ApiError: The server could not be asked.
+        """
+        group = self._groups.setdefault(api_version, _GroupVersion())
+        known = group.kinds
+        if kind not in known:
+            async with group.lock:
+                # Someone who held the lock before us may have asked already.
+                if group.kinds is known:
+                    group.kinds = await self._discover(api_version, target or kind)
+        found = group.kinds.get(kind)
+        if found is None:
+            raise NoMatchError(api_version, kind, target or kind)
+        return found
+
+    def forget(self, api_version: str) -> None:
+        """Drop what discovery said of a group version, as when one of its CRDs has changed."""
+        self._groups.pop(api_version, None)
+
+    async def path(
+        self,
+        api_version: str,
+        kind: str,
+        name: str | None = None,
+        namespace: str | None = None,
+        subresource: str | None = None,
+    ) -> str:
+        """The URL path of an object, or of a collection when `name` is None.
+
+        A namespaced object without a namespace is looked for in the one of the kubeconfig's context.
+
+        Raises:
+            NoMatchError: The kind is not served.
+        """
+        resource = await self.resource(api_version, kind, reference(kind, name or "(all)", namespace))
+        parts = [_prefix(api_version)]
+        if resource.namespaced and (namespace or name):
+            parts += ["namespaces", namespace or self.namespace]
+        parts.append(resource.plural)
+        parts += [part for part in (name, subresource) if part]
+        return "/".join(parts)
+
+    async def _discover(self, api_version: str, target: str) -> dict[str, Resource]:
+        try:
+            body = _json(await self._send("GET", _prefix(api_version), target))
+        except ApiError as error:
+            if error.not_found:
+                return {}
+            raise
+        resources = cast("list[Object]", body.get("resources") or [])
+        return {r["kind"]: Resource(r["name"], bool(r["namespaced"])) for r in resources if "/" not in r["name"]}
+
+    # --- requests
+
+    async def _write(
+        self,
+        method: str,
+        obj: Object,
+        params: Mapping[str, str],
+        *,
+        content_type: str = "application/json",
+        subresource: str | None = None,
+    ) -> Object:
+        metadata = cast("Object", obj.get("metadata") or {})
+        name, namespace = str(metadata.get("name") or ""), metadata.get("namespace")
+        url = await self.path(
+            obj["apiVersion"],
+            obj["kind"],
+            None if method == "POST" else name,
+            # A POST goes to the collection of one namespace; path() would otherwise name that of all namespaces.
+            namespace or (self.namespace if method == "POST" else None),
+            subresource,
+        )
+        target = reference(obj["kind"], name, namespace)
+        return _json(await self._send(method, url, target, params=params, body=obj, content_type=content_type))
+
+    async def _list(
+        self, api_version: str, kind: str, namespace: str | None, selectors: Mapping[str, str | None]
+    ) -> tuple[Objects, str]:
+        url = await self.path(api_version, kind, None, namespace)
+        params = {key: value for key, value in selectors.items() if value}
+        body = _json(await self._send("GET", url, reference(kind, "(all)", namespace), params=params))
+        items = cast("list[Object]", body.get("items") or [])
+        # The server leaves both out of a list's items.
+        return [{"apiVersion": api_version, "kind": kind} | item for item in items], body["metadata"]["resourceVersion"]
+
+    async def _stream(
+        self, url: str, target: str, selectors: Mapping[str, str | None], version: str, seconds: float
+    ) -> AsyncGenerator[Event, None]:
+        params = {key: value for key, value in selectors.items() if value} | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(max(int(seconds), 1)),
+        }
+        async with self._http.stream(
+            "GET", url, params=params, timeout=httpx.Timeout(10, read=max(seconds, 0.1) + 1)
+        ) as response:
+            if response.is_error:
+                await response.aread()
+                raise _refusal(response, target)
+            async for line in response.aiter_lines():
+                event = _parse_event(line, target)
+                if event:
+                    yield event
+
+    async def _send(  # noqa: PLR0913
+        self,
+        method: str,
+        url: str,
+        target: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> httpx.Response:
+        """Send until answered, within the bounds of `Retry`; returns only successful responses."""
+        content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = {"Content-Type": content_type} if content is not None else {}
+        repeatable = method != "POST" or "dryRun" in (params or {})
+        started = time.monotonic()
+        for attempt in range(self._retry.attempts):
+            asked: float | None = None
+            try:
+                response = await self._http.request(method, url, params=params, content=content, headers=headers)
+            except httpx.TransportError as error:
+                never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                failure = _unreachable(self.server, target, error)
+                if not (repeatable or never_sent):
+                    raise failure from error
+            else:
+                if response.is_success:
+                    return response
+                failure = _refusal(response, target)
+                transient = response.status_code in _TRANSIENT and repeatable
+                if response.status_code != _TOO_MANY and not transient:
+                    raise failure
+                asked = _retry_after(response)
+            pause = self._retry.pause(attempt, asked)
+            if attempt + 1 == self._retry.attempts or time.monotonic() + pause - started > self._retry.seconds:
+                raise failure
+            await asyncio.sleep(pause)
+        raise AssertionError("Retry.attempts is at least 1")
+
+
+def _params(field_manager: str, *, dry_run: bool, strict: bool = False) -> dict[str, str]:
+    params = {"fieldManager": field_manager}
+    if dry_run:
+        params["dryRun"] = "All"
+    if strict:
+        params["fieldValidation"] = "Strict"
+    return params
+
+
+def _prefix(api_version: str) -> str:
+    return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+
+
+def _json(response: httpx.Response) -> Object:
+    return cast("Object", response.json())
+
+
+def _refusal(response: httpx.Response, target: str) -> ApiError:
+    try:
+        body: object = response.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        return ApiError(response.status_code, response.reason_phrase, response.text[:500].strip(), target)
+    return _from_status(cast("Object", body), response.status_code, target)
+
+
+def _from_status(status: Object, code: int, target: str) -> ApiError:
+    reason, message = str(status.get("reason") or "Unknown"), str(status.get("message") or "no message")
+    return ApiError(code, reason, message, target, status.get("details"))
+
+
+def _unreachable(server: str, target: str, error: httpx.TransportError) -> ApiError:
+    return ApiError(
+        0, "Unreachable", f"no answer from the API server at {server}: {type(error).__name__}: {error}", target
+    )
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isdigit() else None
+
+
+def _parse_event(line: str, target: str) -> Event | None:
+    if not line.strip():
+        return None
+    try:
+        raw = cast("Object", json.loads(line))
+    except ValueError as error:
+        # The stream broke off in the middle of an event.
+        raise httpx.RemoteProtocolError("truncated watch event") from error
+    if raw["type"] == "ERROR":
+        status = cast("Object", raw["object"])
+        raise _from_status(status, int(status.get("code") or 500), target)
+    return Event(raw["type"], raw["object"])
