@@ -1,0 +1,1 @@
+"""The command line for the people who run Models-as-a-Service."""
