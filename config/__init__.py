@@ -1,0 +1,1 @@
+"""Stack config: parsed into frozen models and refused, before any resource is registered, where it cannot work."""

@@ -1,0 +1,39 @@
+"""Limitador: how many, and where the counters live."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from config.model import Model
+from config.problems import Refusal
+from config.values import DnsLabel
+
+
+class Limiter(Model):
+    """The rate limiter. In memory, counters end with the pod, and each replica would count alone."""
+
+    replicas: Annotated[int, Field(strict=True, ge=1)] = 1
+    storage: Literal["memory", "redis"] = "memory"
+    redis_secret: DnsLabel | None = None
+    """Secret in Kuadrant's namespace whose key `URL` is a redis:// or rediss:// address."""
+
+    @model_validator(mode="after")
+    def _counters_are_shared(self) -> Self:
+        if self.replicas > 1 and self.storage == "memory":
+            raise Refusal(
+                f"{self.replicas} replicas with counters in memory each count alone: every limit would be {self.replicas} times as high",
+                allowed="replicas: 1, or storage: redis",
+                fix="{replicas: %d, storage: redis, redisSecret: <name>}" % self.replicas,
+            )
+        if (self.storage == "redis") != (self.redis_secret is not None):
+            raise Refusal(
+                "storage and redisSecret belong together",
+                allowed="{storage: memory} or {storage: redis, redisSecret: <name>}",
+                fix="{storage: redis, redisSecret: <name>}",
+            )
+        return self
+
+    @property
+    def is_default(self) -> bool:
+        """Whether Kuadrant's own Limitador needs no change."""
+        return self == Limiter()

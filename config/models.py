@@ -1,0 +1,186 @@
+"""The model catalogue: what is served, by which runtime, on which kind of node."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import AfterValidator, Field, model_validator
+
+from config.model import Model as SettingsModel
+from config.platform import Platform, Profile
+from config.problems import Refusal, closest, one_of
+from config.values import DnsLabel
+
+
+class Runtime(StrEnum):
+    """The program that serves a model."""
+
+    SIMULATOR = "simulator"
+    VLLM = "vllm"
+
+
+class Toleration(SettingsModel):
+    """A taint that the model's pods accept; the fields are Kubernetes' own."""
+
+    key: str
+    operator: Literal["Exists", "Equal"] = "Exists"
+    value: str | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+
+class Gpu(SettingsModel):
+    """The accelerators of one replica and the nodes that have them."""
+
+    count: Annotated[int, Field(strict=True, ge=1)]
+    """How many; more than one are used with tensor parallelism."""
+    resource: str = "nvidia.com/gpu"
+    """The extended resource that the device plugin offers."""
+    node_selector: dict[str, str] = Field(default_factory=lambda: {"nvidia.com/gpu.present": "true"})
+    tolerations: tuple[Toleration, ...] = (Toleration(key="nvidia.com/gpu", effect="NoSchedule"),)
+
+
+_QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")
+
+
+def _quantity(value: str) -> str:
+    if not _QUANTITY.match(value):
+        raise Refusal("not a Kubernetes quantity", allowed="such as 500m, 2, 512Mi, 12Gi", fix="2")
+    return value
+
+
+Quantity = Annotated[str, AfterValidator(_quantity)]
+
+
+class Resources(SettingsModel):
+    """What one replica may use; request and limit are the same, so that a model is never throttled by a neighbour."""
+
+    cpu: Quantity
+    memory: Quantity
+
+
+_SOURCE = re.compile(r"^hf://[\w.-]+/[\w.-]+(:[\w.-]+)?$")
+
+
+def _source(value: str) -> str:
+    if not _SOURCE.match(value):
+        raise Refusal("not a model source", allowed="hf://<organisation>/<model>", fix="hf://Qwen/Qwen3-0.6B")
+    return value
+
+
+# A served name is part of JSON bodies, metric labels and command lines.
+ServedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=128)]
+
+PROFILES: Mapping[str, Mapping[str, Any]] = {
+    "simulator": {
+        "runtime": "simulator",
+        "resources": {"cpu": "100m", "memory": "128Mi"},
+    },
+    "small-gpu": {
+        "runtime": "vllm",
+        "resources": {"cpu": "4", "memory": "12Gi"},
+        "gpu": {"count": 1},
+        "maxLength": 6144,
+        "memoryUtilisation": 0.8,
+        "maxSequences": 32,
+    },
+    "gpu": {
+        "runtime": "vllm",
+        "resources": {"cpu": "8", "memory": "32Gi"},
+    },
+}
+"""Starting points; whatever an entry says itself wins over its profile."""
+
+# KServe appends `-predictor` to make the Service's name, itself a DNS label.
+_NAME_LONGEST = 63 - len("-predictor")
+
+
+class Model(SettingsModel):
+    """One model behind the gateway."""
+
+    profile: str = ""
+    """Name of the profile that the defaults come from."""
+    source: Annotated[str, AfterValidator(_source)] | None = None
+    """Where the weights come from."""
+    runtime: Runtime
+    served_name: ServedName | None = None
+    """The name callers put into `model`; default: the entry's own name."""
+    image: str | None = None
+    """Image of the runtime; default: the version that config/versions.py pins."""
+    resources: Resources
+    gpu: Gpu | None = None
+    replicas: Annotated[int, Field(strict=True, ge=1)] = 1
+    max_length: Annotated[int, Field(strict=True, ge=1)] | None = None
+    """Longest prompt plus answer, in tokens."""
+    memory_utilisation: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the GPU's memory that vLLM takes."""
+    max_sequences: Annotated[int, Field(strict=True, ge=1)] | None = None
+    """Requests that vLLM works on at once."""
+    args: tuple[str, ...] = ()
+    """More arguments for the runtime."""
+    host: DnsLabel | None = None
+    """First label of the model's host; default by platform: `<model>`, on OpenShift `<model>-<namespace>`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_profile(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return cast("object", value)
+        entry = cast("dict[str, Any]", value)
+        profile = entry.get("profile", "")
+        if profile == "":
+            return entry
+        if profile not in PROFILES:
+            raise Refusal(f"no profile '{profile}'", allowed=one_of(PROFILES), fix=closest(str(profile), PROFILES))
+        return _merged(PROFILES[profile], entry)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.runtime is Runtime.VLLM and self.gpu is None:
+            raise Refusal(
+                "a GPU model must say how many GPUs one replica has",
+                allowed="gpu: {count: 1 or more}",
+                fix="gpu: {count: 1}, or profile: small-gpu",
+            )
+        if self.runtime is Runtime.SIMULATOR and self.gpu is not None:
+            raise Refusal("the simulator uses no GPU", allowed="no gpu", fix="runtime: vllm, or leave gpu out")
+        if self.runtime is Runtime.VLLM and self.source is None:
+            raise Refusal(
+                "vLLM needs a model to load",
+                allowed="source: hf://<organisation>/<model>",
+                fix="source: hf://Qwen/Qwen3-0.6B",
+            )
+        return self
+
+
+def _merged(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The profile's values with the entry's own over them, mapping by mapping."""
+    result = dict(defaults)
+    for key, value in entry.items():
+        below = result.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            result[key] = _merged(cast("Mapping[str, Any]", below), cast("Mapping[str, Any]", value))
+        else:
+            result[key] = value
+    return result
+
+
+def _model_name(value: str) -> str:
+    if len(value) > _NAME_LONGEST or not value[:1].isalpha():
+        raise Refusal(
+            "not a name that KServe takes",
+            allowed=f"a DNS label of at most {_NAME_LONGEST} characters that starts with a letter",
+            fix=("m-" + value)[:_NAME_LONGEST] if not value[:1].isalpha() else value[:_NAME_LONGEST].rstrip("-"),
+        )
+    return value
+
+
+Models = dict[Annotated[DnsLabel, AfterValidator(_model_name)], Model]
+"""The catalogue by name."""
+
+
+def host_label(name: str, model: Model, platform: Platform) -> str:
+    """The first label of a model's host."""
+    if model.host is not None:
+        return model.host
+    return f"{name}-{platform.namespace}" if platform.profile is Profile.OPENSHIFT else name

@@ -1,0 +1,102 @@
+"""The whole configuration of a stack: one frozen object, or one error that lists everything that is wrong."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, Self, get_type_hints
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from config.checks import CHECKS
+from config.gateway import Gateway
+from config.identity import ApiKeys, Users
+from config.limiter import Limiter
+from config.model import Model
+from config.models import Models, host_label
+from config.observability import Observability, Timeouts
+from config.platform import Cluster, Platform
+from config.problems import ConfigError, Problem, closest, from_pydantic, one_of, shown
+from config.tiers import Tiers
+from config.values import Domain
+
+NAMESPACE = "maas"
+SECRET_KEYS = frozenset({"apiKeys"})
+"""Keys whose values must never be shown."""
+
+
+class Settings(Model):
+    """What Pulumi.<stack>.yaml says under `maas:`, with every default filled in."""
+
+    domain: Domain
+    """Models are reached below this domain."""
+    tiers: Tiers
+    cluster: Cluster = Cluster()
+    platform: Platform = Platform()
+    gateway: Gateway = Gateway()
+    limiter: Limiter = Limiter()
+    users: Users = Field(default_factory=dict)
+    api_keys: ApiKeys = Field(default_factory=dict)
+    models: Models = Field(default_factory=dict)
+    observability: Observability = Observability()
+    timeouts: Timeouts = Timeouts()
+
+    @classmethod
+    def load(cls, stack: str, values: Mapping[str, Any]) -> Self:
+        """Check everything under `maas:` of a stack.
+
+        Args:
+            stack: name of the stack, for messages.
+            values: stack keys without `maas:`, such as `{"domain": "...", "tiers": {...}}`.
+
+        Raises:
+            ConfigError: with all problems at once.
+        """
+        aliases = {field.alias or name: name for name, field in cls.model_fields.items()}
+        problems = [
+            Problem(f"{NAMESPACE}:{key}", shown(values[key]), "unknown key", one_of(aliases), closest(key, aliases))
+            for key in values
+            if key not in aliases
+        ]
+        sections: dict[str, object] = {}
+        for alias, name in aliases.items():
+            found = _section(cls, alias, name, values)
+            if isinstance(found, list):
+                problems += found
+            else:
+                sections[name] = found.value
+        for check in CHECKS:
+            needed = inspect.signature(check).parameters
+            if needed.keys() <= sections.keys():
+                problems += check(**{name: sections[name] for name in needed})
+        if problems:
+            raise ConfigError(stack, problems)
+        return cls.model_construct(**sections)
+
+    def host(self, model: str) -> str:
+        """The host that a model is called at, such as `simulator.example.com`."""
+        return f"{host_label(model, self.models[model], self.platform)}.{self.domain}"
+
+    def served_name(self, model: str) -> str:
+        """What callers put into the request's `model`."""
+        return self.models[model].served_name or model
+
+
+class _Valid:
+    """A section that passed, boxed so that it cannot be taken for a list of problems."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+def _section(model: type[Model], alias: str, name: str, values: Mapping[str, Any]) -> _Valid | list[Problem]:
+    """One key of the stack, checked by itself, so that an error in it does not hide those in others."""
+    key = f"{NAMESPACE}:{alias}"
+    field = model.model_fields[name]
+    if alias not in values:
+        if field.is_required():
+            return [Problem(key, "", "required, but not set")]
+        return _Valid(field.get_default(call_default_factory=True, validated_data={}))
+    annotation = get_type_hints(model, include_extras=True)[name]
+    try:
+        return _Valid(TypeAdapter(annotation).validate_python(values[alias]))
+    except ValidationError as error:
+        return from_pydantic(key, annotation, error, hide=alias in SECRET_KEYS)

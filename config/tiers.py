@@ -1,0 +1,32 @@
+"""Tiers: what a user of each may spend, and what it costs."""
+
+from decimal import Decimal
+from typing import Annotated, cast
+
+from pydantic import Field
+
+from config.model import Model
+from config.values import Allowance, DnsLabel
+
+
+def _unstated() -> Allowance:
+    # Runs through Allowance's own validation, which refuses it: a limit must be stated, even if it is `unlimited`.
+    return cast("Allowance", None)
+
+
+class Tier(Model):
+    """The limits and the price of one tier. Every limit counts per user."""
+
+    level: Annotated[int, Field(strict=True, ge=0)]
+    """Rank: a user in several tiers gets the one with the highest level."""
+    requests: Annotated[Allowance, Field(default_factory=_unstated, validate_default=True)]
+    """Inference requests per window, or `unlimited`."""
+    tokens: Annotated[Allowance, Field(default_factory=_unstated, validate_default=True)]
+    """Prompt and completion tokens per window, or `unlimited`. They are counted after the answer: the request that
+    crosses the limit still passes, the next one does not."""
+    price: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Decimal(0)
+    """Price of one token, in the currency of the company's bills."""
+
+
+Tiers = Annotated[dict[DnsLabel, Tier], Field(min_length=1)]
+"""The tiers by name."""
