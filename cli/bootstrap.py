@@ -1,8 +1,8 @@
-"""Make .venv from requirements.lock. Run by the script `maas`, with any Python 3.11+, before a single dependency is there.
+"""Make .venv from requirements.lock: what the script `maas` runs first, with any Python 3.11+.
 
-Standard library only. Safe when two runs race (a file lock, which the system drops when its holder dies) and when a run
-is interrupted: the copy of the lock in .venv, by which `maas` knows a complete environment, is removed first and written
-last.
+Standard library only. Safe when two runs race (a file lock, which the system drops when its holder dies) and when a
+run is interrupted: the copy of the lock in .venv, by which `maas` knows a complete environment, is removed first and
+written last.
 """
 
 import fcntl

@@ -1,0 +1,145 @@
+"""Read Pulumi.yaml and Pulumi.<stack>.yaml the way the engine does, without the engine."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from cli.exits import Exit, MaasError
+from cli.paths import ROOT
+
+PROJECT_FILE = "Pulumi.yaml"
+SANDBOX = "sandbox"
+
+
+def stack_file(stack: str, root: Path = ROOT) -> Path:
+    """Where the settings of a stack are."""
+    return root / f"Pulumi.{stack}.yaml"
+
+
+def stack_names(root: Path = ROOT) -> list[str]:
+    """The stacks that have a settings file, in alphabetical order."""
+    return sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in root.glob("Pulumi.*.yaml"))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A YAML mapping; empty for an empty file.
+
+    Raises:
+        MaasError: The file is missing, is no YAML, or is no mapping.
+    """
+    try:
+        content = cast("object", yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        known = ", ".join(stack_names(path.parent)) or "none"
+        raise MaasError(
+            f"{path.name} does not exist. Stack files in {path.parent}: {known}.", code=Exit.USAGE
+        ) from None
+    except yaml.YAMLError as error:
+        raise MaasError(f"{path.name} is not YAML: {error}", code=Exit.CONFIG) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise MaasError(f"{path.name} must be a mapping, not a {type(content).__name__}.", code=Exit.CONFIG)
+    return cast("dict[str, Any]", content)
+
+
+def stack_config(stack: str, root: Path = ROOT) -> tuple[dict[str, str], frozenset[str]]:
+    """What the program would be given for a stack: defaults of Pulumi.yaml, then the stack file.
+
+    Encrypted values cannot be read without the stack's passphrase and are not needed here: each becomes a placeholder
+    that has the form of an API key. For the sandbox stack, whose keys are generated on `up`, every user has one.
+
+    Returns:
+        Values by full key (`maas:domain`; objects as JSON text), and the keys that hold a secret.
+
+    Raises:
+        MaasError: A file is missing or is no YAML mapping.
+    """
+    project = read(root / PROJECT_FILE)
+    name = str(project.get("name", "maas"))
+    given = full_keys(read(stack_file(stack, root)).get("config") or {}, name)
+    if stack == SANDBOX:
+        given = _with_generated_keys(given)
+    values = {**_defaults(project, name), **given}
+    secrets = frozenset(key for key, value in values.items() if has_secret(value))
+    return {key: as_text(without_secrets(value, key)) for key, value in values.items()}, secrets
+
+
+def full_keys(config: Mapping[str, Any], project: str) -> dict[str, Any]:
+    """The same settings with each key in its namespace: `domain` means `maas:domain`."""
+    return {key if ":" in key else f"{project}:{key}": value for key, value in config.items()}
+
+
+def users_without_key(config: Mapping[str, Any]) -> list[str]:
+    """The users of `maas:users` that `maas:apiKeys` says nothing of, in alphabetical order."""
+    return sorted(_mapping(config.get("maas:users")).keys() - _mapping(config.get("maas:apiKeys")).keys())
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def has_secret(value: object) -> bool:
+    """Whether a setting is, or holds, an encrypted value."""
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[str, object]", value)
+        return _is_secure(mapping) or any(has_secret(each) for each in mapping.values())
+    if isinstance(value, list):
+        return any(has_secret(each) for each in cast("list[object]", value))
+    return False
+
+
+def without_secrets(value: object, path: str) -> object:
+    """A setting with a placeholder for each encrypted value in it."""
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[str, object]", value)
+        if _is_secure(mapping):
+            return placeholder(path)
+        return {key: without_secrets(each, f"{path}.{key}") for key, each in mapping.items()}
+    if isinstance(value, list):
+        return [without_secrets(each, f"{path}.{index}") for index, each in enumerate(cast("list[object]", value))]
+    return value
+
+
+def placeholder(path: str) -> str:
+    """Stands for a secret: tells which, differs from every other, and passes for an API key."""
+    return "placeholder-for-the-secret-value-of-" + re.sub(r"[^A-Za-z0-9.-]", ".", path)
+
+
+def as_text(value: object) -> str:
+    """A setting as the engine hands it over: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _is_secure(value: Mapping[str, object]) -> bool:
+    return set(value) == {"secure"} and isinstance(value["secure"], str)
+
+
+def _defaults(project: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """`default` of each declared key, `value` of keys of other namespaces, or the value itself in the short form."""
+    declared = full_keys(project.get("config") or {}, name)
+    result: dict[str, Any] = {}
+    for key, entry in declared.items():
+        if not isinstance(entry, Mapping):
+            result[key] = entry
+            continue
+        declaration = cast("Mapping[str, Any]", entry)
+        for form in ("default", "value"):
+            if form in declaration:
+                result[key] = declaration[form]
+    return result
+
+
+def _with_generated_keys(config: dict[str, Any]) -> dict[str, Any]:
+    missing = users_without_key(config)
+    if not missing:
+        return config
+    keys: dict[str, Any] = {
+        **_mapping(config.get("maas:apiKeys")),
+        **{user: {"secure": "generated"} for user in missing},
+    }
+    return {**config, "maas:apiKeys": keys}
