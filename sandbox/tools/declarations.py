@@ -1,0 +1,172 @@
+"""Every tool the sandbox needs, each declared once.
+
+To bump a version: change it in its family below, then in `sandbox/tools/<family>/` run `go get <module>@<version>` for
+the family's main module and `go mod tidy`. For Kubernetes also set each `k8s.io/X => k8s.io/X v0.<minor>.<patch>`
+replacement of its go.mod. The tool cache keys on all of it, so that nothing else needs to be cleared or changed.
+"""
+
+import hashlib
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+TOOLS_FOLDER = Path(__file__).parent
+GO_VERSION = (1, 26)
+"""The oldest Go that builds every family: the highest `go` line in their go.mod files."""
+GO_TOOLCHAIN_VERSION = "1.27.3"
+"""The toolchain that go-toolchain.lock pins."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """Where an official release has the tool.
+
+    The templates know `{version}` (v1.2.3), `{number}` (1.2.3), `{os}` and `{arch}` (Go's names for both).
+
+    Attributes:
+        url: The file to download.
+        checksums: What the same release publishes to check it with: a file with the bare SHA-256, a list of `digest
+            name` lines, or GitHub's own description of the release, which has a digest for each file.
+        member: Where the tool is inside a .tar.gz; None when the file is the tool.
+        systems: The operating systems that the release has the tool for.
+        architectures: Names of architectures where the release differs from Go.
+    """
+
+    url: str
+    checksums: str
+    member: str | None = None
+    systems: tuple[str, ...] = ("linux", "darwin")
+    architectures: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tools that come from one Go module, at one version, and are built together.
+
+    Attributes:
+        name: Folder in sandbox/tools with the go.mod and go.sum to build from.
+        version: The release, with its `v`.
+        stamps: Go variables that the linker sets (`-X`), because a program built outside of its own repository does
+            not know its version.
+    """
+
+    name: str
+    version: str
+    stamps: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One program.
+
+    Attributes:
+        name: The name it is found, cached and run by.
+        package: The Go package it is built from.
+        download: Its official release.
+        version_arguments: What makes it print its version.
+        compatible: Which version on PATH will do: `exact`, `newer` (same major version, at least the pinned one: the
+            Automation API refuses an engine older than itself) or `major` (same major version: kubectl only asks for
+            /version here).
+        build_seconds: How long a build from an empty cache takes on two cores, beyond what its family shares.
+    """
+
+    name: str
+    family: Family
+    package: str
+    download: Download
+    build_seconds: float
+    version_arguments: tuple[str, ...] = ("--version",)
+    compatible: str = "exact"
+
+    @property
+    def version(self) -> str:
+        """The pinned version, with its `v`."""
+        return self.family.version
+
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change with anything that changes the program: declaration, module files, platform."""
+        digest = hashlib.sha256()
+        for part in (self.package, self.version, repr(sorted(self.family.stamps.items())), *platform_names()):
+            digest.update(part.encode() + b"\0")
+        for name in ("go.mod", "go.sum"):
+            digest.update((TOOLS_FOLDER / self.family.name / name).read_bytes() + b"\0")
+        return digest.hexdigest()[:12]
+
+
+def platform_names() -> tuple[str, str]:
+    """This machine's operating system and architecture in Go's terms."""
+    machine = platform.machine().lower()
+    return sys.platform, {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
+PULUMI = Family("pulumi", "v3.259.0", {"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": "v3.259.0"})
+KUBERNETES = Family(
+    "kubernetes",
+    "v1.37.2",
+    {
+        "k8s.io/component-base/version.gitVersion": "v1.37.2",
+        "k8s.io/component-base/version.gitMajor": "1",
+        "k8s.io/component-base/version.gitMinor": "37",
+    },
+)
+ETCD = Family("etcd", "v3.7.3")
+KWOK = Family("kwok", "v0.8.0", {"sigs.k8s.io/kwok/pkg/consts.Version": "v0.8.0"})
+
+
+def _kubernetes(name: str, build_seconds: float) -> Tool:
+    url = "https://dl.k8s.io/release/{version}/bin/{os}/{arch}/" + name
+    download = Download(url, url + ".sha256", systems=("linux",))
+    return Tool(name, KUBERNETES, f"k8s.io/kubernetes/cmd/{name}", download, build_seconds)
+
+
+def _kwok(name: str) -> Tool:
+    download = Download(
+        f"https://github.com/kubernetes-sigs/kwok/releases/download/{{version}}/{name}-{{os}}-{{arch}}",
+        "https://api.github.com/repos/kubernetes-sigs/kwok/releases/tags/{version}",  # the release has no checksum file
+    )
+    return Tool(name, KWOK, f"sigs.k8s.io/kwok/cmd/{name}", download, build_seconds=30)
+
+
+_GITHUB_ETCD = "https://github.com/etcd-io/etcd/releases/download/{version}/"
+_GITHUB_PULUMI = "https://github.com/pulumi/pulumi/releases/download/{version}/"
+
+TOOLS: Mapping[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        Tool(
+            "pulumi",
+            PULUMI,
+            "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+            Download(
+                _GITHUB_PULUMI + "pulumi-{version}-{os}-{arch}.tar.gz",
+                _GITHUB_PULUMI + "pulumi-{number}-checksums.txt",
+                member="pulumi/pulumi",
+                architectures={"amd64": "x64"},
+            ),
+            build_seconds=200,
+            version_arguments=("version",),
+            compatible="newer",
+        ),
+        _kubernetes("kube-apiserver", 200),
+        _kubernetes("kube-controller-manager", 50),
+        _kubernetes("kube-scheduler", 20),
+        replace(_kubernetes("kubectl", 20), version_arguments=("version", "--client"), compatible="major"),
+        Tool(
+            "etcd",
+            ETCD,
+            "go.etcd.io/etcd/server/v3",
+            Download(
+                _GITHUB_ETCD + "etcd-{version}-{os}-{arch}.tar.gz",
+                _GITHUB_ETCD + "SHA256SUMS",
+                member="etcd-{version}-{os}-{arch}/etcd",
+                systems=("linux",),  # the release for macOS is a .zip
+            ),
+            build_seconds=40,
+        ),
+        _kwok("kwok"),
+        _kwok("kwokctl"),
+    )
+}
+"""Every tool by its name."""
