@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from config.gateway import Expose, Gateway
 from config.identity import ApiKeys, Users
@@ -33,7 +32,7 @@ def each_tier_has_its_own_level(tiers: dict[str, Tier]) -> Iterator[Problem]:
             yield Problem(
                 f"maas:tiers.{name}.level",
                 str(level),
-                f"tier '{sorted(names)[0]}' has that level already",
+                f"tier '{min(names)}' has that level already",
                 "a level of its own for each tier",
                 str(free),
             )

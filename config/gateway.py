@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from config.model import Model
 from config.platform import Profile
-from config.problems import Refusal
+from config.problems import RefusalError
 from config.values import DnsLabel
 
 
@@ -31,7 +31,7 @@ class Tls(Model):
     @model_validator(mode="after")
     def _secret_is_named(self) -> Self:
         if (self.mode == "secret") != (self.secret_name is not None):
-            raise Refusal(
+            raise RefusalError(
                 "mode and secretName belong together",
                 allowed="{mode: none} or {mode: secret, secretName: <name>}",
                 fix="{mode: secret, secretName: wildcard-tls}" if self.mode == "secret" else "{mode: none}",

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, SecretStr
 
 from config.model import Model
-from config.problems import Refusal
+from config.problems import RefusalError
 from config.values import DnsLabel
 
 _KEY_SHORTEST = 32
@@ -28,7 +28,7 @@ class User(Model):
 def _api_key(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not _KEY_SHORTEST <= len(text) <= _KEY_LONGEST or not _KEY.match(text):
-        raise Refusal(
+        raise RefusalError(
             "not an API key that can be sent in a header and not be guessed",
             allowed=f"{_KEY_SHORTEST} to {_KEY_LONGEST} letters, digits and . _ ~ + / = -",
             fix="a random key: openssl rand -hex 32",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from config.model import Model
-from config.problems import Refusal
+from config.problems import RefusalError
 from config.values import DnsLabel
 
 
@@ -20,13 +20,14 @@ class Limiter(Model):
     @model_validator(mode="after")
     def _counters_are_shared(self) -> Self:
         if self.replicas > 1 and self.storage == "memory":
-            raise Refusal(
-                f"{self.replicas} replicas with counters in memory each count alone: every limit would be {self.replicas} times as high",
+            raise RefusalError(
+                f"each of {self.replicas} replicas counts alone in its memory: "
+                f"every limit would be {self.replicas} times as high",
                 allowed="replicas: 1, or storage: redis",
-                fix="{replicas: %d, storage: redis, redisSecret: <name>}" % self.replicas,
+                fix=f"{{replicas: {self.replicas}, storage: redis, redisSecret: <name>}}",
             )
         if (self.storage == "redis") != (self.redis_secret is not None):
-            raise Refusal(
+            raise RefusalError(
                 "storage and redisSecret belong together",
                 allowed="{storage: memory} or {storage: redis, redisSecret: <name>}",
                 fix="{storage: redis, redisSecret: <name>}",

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from config.model import Model as SettingsModel
 from config.platform import Platform, Profile
-from config.problems import Refusal, closest, one_of
+from config.problems import RefusalError, closest, one_of
 from config.values import DnsLabel
 
 
@@ -45,7 +45,7 @@ _QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")
 
 def _quantity(value: str) -> str:
     if not _QUANTITY.match(value):
-        raise Refusal("not a Kubernetes quantity", allowed="such as 500m, 2, 512Mi, 12Gi", fix="2")
+        raise RefusalError("not a Kubernetes quantity", allowed="such as 500m, 2, 512Mi, 12Gi", fix="2")
     return value
 
 
@@ -64,7 +64,7 @@ _SOURCE = re.compile(r"^hf://[\w.-]+/[\w.-]+(:[\w.-]+)?$")
 
 def _source(value: str) -> str:
     if not _SOURCE.match(value):
-        raise Refusal("not a model source", allowed="hf://<organisation>/<model>", fix="hf://Qwen/Qwen3-0.6B")
+        raise RefusalError("not a model source", allowed="hf://<organisation>/<model>", fix="hf://Qwen/Qwen3-0.6B")
     return value
 
 
@@ -125,27 +125,27 @@ class Model(SettingsModel):
     @classmethod
     def _with_profile(cls, value: object) -> object:
         if not isinstance(value, dict):
-            return cast("object", value)
+            return value
         entry = cast("dict[str, Any]", value)
         profile = entry.get("profile", "")
         if profile == "":
             return entry
         if profile not in PROFILES:
-            raise Refusal(f"no profile '{profile}'", allowed=one_of(PROFILES), fix=closest(str(profile), PROFILES))
+            raise RefusalError(f"no profile '{profile}'", allowed=one_of(PROFILES), fix=closest(str(profile), PROFILES))
         return _merged(PROFILES[profile], entry)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.runtime is Runtime.VLLM and self.gpu is None:
-            raise Refusal(
+            raise RefusalError(
                 "a GPU model must say how many GPUs one replica has",
                 allowed="gpu: {count: 1 or more}",
                 fix="gpu: {count: 1}, or profile: small-gpu",
             )
         if self.runtime is Runtime.SIMULATOR and self.gpu is not None:
-            raise Refusal("the simulator uses no GPU", allowed="no gpu", fix="runtime: vllm, or leave gpu out")
+            raise RefusalError("the simulator uses no GPU", allowed="no gpu", fix="runtime: vllm, or leave gpu out")
         if self.runtime is Runtime.VLLM and self.source is None:
-            raise Refusal(
+            raise RefusalError(
                 "vLLM needs a model to load",
                 allowed="source: hf://<organisation>/<model>",
                 fix="source: hf://Qwen/Qwen3-0.6B",
@@ -167,7 +167,7 @@ def _merged(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, 
 
 def _model_name(value: str) -> str:
     if len(value) > _NAME_LONGEST or not value[:1].isalpha():
-        raise Refusal(
+        raise RefusalError(
             "not a name that KServe takes",
             allowed=f"a DNS label of at most {_NAME_LONGEST} characters that starts with a letter",
             fix=("m-" + value)[:_NAME_LONGEST] if not value[:1].isalpha() else value[:_NAME_LONGEST].rstrip("-"),

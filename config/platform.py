@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from config.model import Model
-from config.problems import Refusal
+from config.problems import RefusalError
 from config.values import DnsLabel
 
 
@@ -31,7 +31,7 @@ AVAILABLE_INSTALLS = frozenset({Install.PREINSTALLED})
 
 def _available(install: Install) -> Install:
     if install not in AVAILABLE_INSTALLS:
-        raise Refusal(
+        raise RefusalError(
             "this version does not install operators by itself: install it first",
             allowed=", ".join(sorted(AVAILABLE_INSTALLS)),
             fix=Install.PREINSTALLED.value,

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, said so that a person can mend it: key, value, why, what is allowed, likely fix."""
+"""What is wrong with a configuration, said so that a person can mend it: key, value, why, what is allowed, a fix."""
 
 import difflib
 import json
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, cast, get_args, get_origin
 
-from pydantic import BaseModel, RootModel, SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 HIDDEN = "[hidden]"
@@ -46,7 +46,7 @@ class ConfigError(Exception):
         super().__init__(f"{count} {noun} in the configuration of stack '{stack}':\n{lines}")
 
 
-class Refusal(ValueError):
+class RefusalError(ValueError):
     """Raised by a validator that knows more than "invalid": what is allowed and what the user probably meant."""
 
     def __init__(self, why: str, *, allowed: str = "", fix: str = "") -> None:
@@ -107,10 +107,9 @@ def _unwrapped(annotation: object) -> object:
         return _unwrapped(get_args(annotation)[0])
     if get_origin(annotation) is UnionType:
         return _unwrapped(next(each for each in get_args(annotation) if each is not NoneType))
-    if isinstance(annotation, type) and issubclass(annotation, RootModel):
-        root = cast("type[RootModel[object]]", annotation)
-        return _unwrapped(root.model_fields["root"].annotation)
-    return annotation
+    fields = annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
+    # pydantic calls the one field of a RootModel `root`; no settings model has a key of that name.
+    return _unwrapped(fields["root"].annotation) if "root" in fields else cast("object", annotation)
 
 
 def dotted(key: str, location: Sequence[int | str]) -> str:
@@ -127,7 +126,7 @@ def _from_detail(key: str, annotation: object, detail: ErrorDetails, *, hide: bo
     value = HIDDEN if hide else shown(detail["input"])
     context = cast("dict[str, object]", detail.get("ctx", {}))
     match detail["type"], context.get("error"):
-        case _, Refusal() as refusal:
+        case _, RefusalError() as refusal:
             return Problem(path, value, refusal.why, refusal.allowed, refusal.fix)
         case "extra_forbidden", _:
             known = keys_at(annotation, location[:-1])

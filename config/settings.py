@@ -69,7 +69,7 @@ class Settings(Model):
                 problems += check(**{name: sections[name] for name in needed})
         if problems:
             raise ConfigError(stack, problems)
-        return cls.model_construct(**sections)
+        return cls.model_construct(None, **sections)
 
     def host(self, model: str) -> str:
         """The host that a model is called at, such as `simulator.example.com`."""

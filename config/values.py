@@ -6,9 +6,9 @@ from typing import Annotated, Self, cast
 from pydantic import AfterValidator, ConfigDict, Field, RootModel, model_validator
 
 from config.model import Model
-from config.problems import Refusal
+from config.problems import RefusalError
 
-# The pattern of Kuadrant's Duration (CRDs of RateLimitPolicy v1 and TokenRateLimitPolicy v1alpha1, Kuadrant 1.3 to 1.5).
+# Kuadrant's Duration, from the CRDs of RateLimitPolicy v1 and TokenRateLimitPolicy v1alpha1 (Kuadrant 1.3 to 1.5).
 KUADRANT_WINDOW = re.compile(r"^([0-9]{1,5}(h|m|s|ms)){1,4}$")
 _PARTS = re.compile(r"([0-9]+)(ms|h|m|s)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -36,9 +36,9 @@ def window_seconds(window: str) -> int:
 
 def _window(value: str) -> str:
     if not KUADRANT_WINDOW.match(value):
-        raise Refusal("not a window that Kuadrant accepts", allowed=_WINDOW_ALLOWED, fix=_likely_window(value))
+        raise RefusalError("not a window that Kuadrant accepts", allowed=_WINDOW_ALLOWED, fix=_likely_window(value))
     if window_seconds(value) < 1:
-        raise Refusal("shorter than a second, which Kuadrant cuts to zero", allowed=_WINDOW_ALLOWED, fix="1s")
+        raise RefusalError("shorter than a second, which Kuadrant cuts to zero", allowed=_WINDOW_ALLOWED, fix="1s")
     return value
 
 
@@ -54,9 +54,9 @@ def _likely_window(value: str) -> str:
 
 def _dns_label(value: str) -> str:
     if len(value) > _DNS_LABEL_LONGEST or not _DNS_LABEL.match(value):
-        raise Refusal(
+        raise RefusalError(
             "not a DNS label",
-            allowed=f"lower-case letters, digits and '-', at most {_DNS_LABEL_LONGEST}, starting and ending with a letter or digit",
+            allowed=f"a-z, 0-9 and '-', at most {_DNS_LABEL_LONGEST}, starting and ending with a letter or digit",
             fix=as_dns_label(value),
         )
     return value
@@ -74,7 +74,7 @@ def _domain(value: str) -> str:
         not all(_DNS_LABEL.match(label) and len(label) <= _DNS_LABEL_LONGEST for label in labels)
         or len(value) > longest_domain
     ):
-        raise Refusal(
+        raise RefusalError(
             "not a domain name",
             allowed="DNS labels with dots between, no scheme, no port, no wildcard",
             fix=re.sub(r"^(https?://)?(\*\.)?", "", value.lower()).split("/")[0].split(":")[0],
@@ -95,7 +95,7 @@ _LIMIT_MOST = 2**53  # beyond it JSON numbers lose digits on the way to the clus
 
 
 class Rate(Model):
-    """So many requests or tokens per fixed window. Limitador starts the window at the first hit after the last one ended."""
+    """So many requests or tokens per fixed window. Limitador starts a window at the first hit after the last one."""
 
     limit: Annotated[int, Field(strict=True, gt=0, le=_LIMIT_MOST)]
     window: Window
@@ -108,7 +108,7 @@ class Rate(Model):
             return value
         match = _RATE.match(value)
         if not match:
-            raise Refusal(
+            raise RefusalError(
                 "not a rate", allowed='"<number> per <window>" or {limit: <number>, window: <window>}', fix="100 per 1m"
             )
         return {"limit": int(match[1].replace("_", "")), "window": match[2]}
@@ -132,13 +132,13 @@ class Allowance(RootModel[tuple[Rate, ...]]):
     @classmethod
     def _as_list(cls, value: object) -> object:
         if value is None:
-            raise Refusal("no limit is stated", allowed=_ALLOWANCE_ALLOWED, fix=UNLIMITED)
+            raise RefusalError("no limit is stated", allowed=_ALLOWANCE_ALLOWED, fix=UNLIMITED)
         if value == UNLIMITED:
             return ()
         if isinstance(value, str) and not _RATE.match(value):
-            raise Refusal("not a rate", allowed=_ALLOWANCE_ALLOWED, fix=_likely_allowance(value))
+            raise RefusalError("not a rate", allowed=_ALLOWANCE_ALLOWED, fix=_likely_allowance(value))
         if isinstance(value, list) and not value:
-            raise Refusal("an empty list limits nothing", allowed=_ALLOWANCE_ALLOWED, fix=UNLIMITED)
+            raise RefusalError("an empty list limits nothing", allowed=_ALLOWANCE_ALLOWED, fix=UNLIMITED)
         return cast("object", value) if isinstance(value, list | tuple) else (value,)
 
     @model_validator(mode="after")
@@ -147,7 +147,7 @@ class Allowance(RootModel[tuple[Rate, ...]]):
         for rate in self.root:
             if rate.seconds in seen:
                 # Limitador tells counters apart by window, not by limit: both rates would count in one counter.
-                raise Refusal(
+                raise RefusalError(
                     f"two rates with one window clash: '{seen[rate.seconds]}' and '{rate}'",
                     allowed="one rate per window",
                     fix=str(min(seen[rate.seconds], rate, key=lambda each: each.limit)),

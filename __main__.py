@@ -1,0 +1,50 @@
+"""Models-as-a-Service on Kuadrant: the settings of the stack, its layers in order, what it exports."""
+
+import pulumi
+
+from components.cluster import Cluster
+from components.exports import exports
+from components.gateway import Gateway
+from components.identity import Identity
+from components.kserve import KServe
+from components.kuadrant import Kuadrant
+from components.layer import Site
+from components.models import Models
+from components.observability import Observability
+from components.operators import Operators
+from components.platform import Platform
+from components.policies import Policies
+from config.problems import ConfigError
+from config.source import settings
+
+try:
+    site = Site(pulumi.get_stack(), settings(pulumi.get_stack()))
+except ConfigError as error:
+    raise pulumi.RunError(str(error)) from error
+
+cluster = Cluster(site)
+
+
+def after(*needed: pulumi.Resource) -> pulumi.ResourceOptions:
+    """Options of a layer: on the stack's cluster, after the layers that it needs."""
+    return pulumi.ResourceOptions(providers=[cluster.provider], depends_on=list(needed))
+
+
+operators = Operators(site, after())
+platform = Platform(site, after())
+# KServe's and Kuadrant's settings are read by their controllers.
+kserve = KServe(site, after(operators.kserve))
+kuadrant = Kuadrant(site, after(operators.kuadrant))
+# The mesh programs the Gateway, in our namespace.
+gateway = Gateway(site, after(operators.service_mesh, platform))
+# Keys live in Kuadrant's namespace.
+identity = Identity(site, after(operators.kuadrant))
+# Policies target the Gateway and are enforced by Kuadrant.
+policies = Policies(site, after(kuadrant, gateway))
+# Models start meanwhile; a route to one opens only when the policies hold.
+models = Models(site, routes_after=policies, opts=after(kserve, platform))
+# Monitors are served by the Prometheus operator and stand beside what they watch.
+observability = Observability(site, after(operators.monitoring, operators.kuadrant, platform))
+
+for name, value in exports(site.settings).items():
+    pulumi.export(name, value)

@@ -1,0 +1,41 @@
+"""What the stack tells to whoever asks for its outputs. No secret is among it."""
+
+from typing import Any
+
+from components.gateway import model_url
+from components.identity import key_secret_name
+from config.settings import Settings
+
+
+def exports(settings: Settings) -> dict[str, Any]:
+    """The stack's outputs by name."""
+    keys_in = settings.platform.kuadrant.namespace
+    return {
+        "gateway": {"namespace": settings.platform.namespace, "name": settings.gateway.name},
+        "endpoints": {name: model_url(settings, name) for name in sorted(settings.models)},
+        "models": {
+            name: {
+                "servedName": settings.served_name(name),
+                "runtime": model.runtime.value,
+                "source": model.source,
+                "gpus": model.gpu.count if model.gpu else 0,
+            }
+            for name, model in sorted(settings.models.items())
+        },
+        "tiers": {
+            name: {
+                "level": tier.level,
+                "requests": tier.requests.short,
+                "tokens": tier.tokens.short,
+                "price": str(tier.price),
+            }
+            for name, tier in sorted(settings.tiers.items())
+        },
+        "users": {
+            name: {
+                "tier": user.tier,
+                "keySecret": f"{keys_in}/{key_secret_name(name)}" if name in settings.api_keys else None,
+            }
+            for name, user in sorted(settings.users.items())
+        },
+    }

@@ -1,0 +1,69 @@
+"""The KServe layer: raw deployments behind our Gateway, and a controller that has read so."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+import pulumi
+from pulumi_kubernetes.apps.v1 import DeploymentPatch
+from pulumi_kubernetes.core.v1 import ConfigMapPatch
+
+from components.layer import PREFIX, Layer, Site
+from config.settings import Settings
+
+CONFIG_MAP = "inferenceservice-config"
+CONTROLLER = "kserve-controller-manager"
+_RESTART_ANNOTATION = f"{PREFIX}/settings-hash"
+_FORCE = {"pulumi.com/patchForce": "true"}
+
+
+def inferenceservice_settings(settings: Settings) -> dict[str, str]:
+    """Our keys of KServe's ConfigMap (0.15): JSON text by key. Keys that are not here stay as they are."""
+    gateway = f"{settings.platform.namespace}/{settings.gateway.name}"
+    return {
+        "deploy": _json({"defaultDeploymentMode": "RawDeployment"}),
+        "ingress": _json(
+            {
+                "enableGatewayApi": True,
+                "kserveIngressGateway": gateway,
+                # Required by the controller's own check although raw deployments never use it.
+                "ingressGateway": "knative-serving/knative-ingress-gateway",
+                "ingressDomain": settings.domain,
+                "disableIstioVirtualHost": True,
+            }
+        ),
+    }
+
+
+def settings_hash(values: Mapping[str, str]) -> str:
+    """Changes when, and only when, a setting changes."""
+    return hashlib.sha256(_json(dict(values)).encode()).hexdigest()[:16]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+class KServe(Layer):
+    """KServe's settings. They are merged into what the cluster has, and stay when the stack goes: KServe needs them."""
+
+    def __init__(self, site: Site, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("kserve", site, opts)
+        kserve = site.settings.platform.kserve
+        if kserve.configure:
+            values = inferenceservice_settings(site.settings)
+            within = site.settings.timeouts.kserve
+            configured = ConfigMapPatch(
+                CONFIG_MAP,
+                metadata={"name": CONFIG_MAP, "namespace": kserve.namespace, "annotations": _FORCE},
+                data=values,
+                opts=self.options(ready_within=within, retain_on_delete=True),
+            )
+            # The controller reads its settings only when it starts: a changed hash rolls it, an unchanged one does not.
+            DeploymentPatch(
+                CONTROLLER,
+                metadata={"name": CONTROLLER, "namespace": kserve.namespace, "annotations": _FORCE},
+                spec={"template": {"metadata": {"annotations": {_RESTART_ANNOTATION: settings_hash(values)}}}},
+                opts=self.options(depends_on=[configured], ready_within=within, retain_on_delete=True),
+            )
+        self.register_outputs({})

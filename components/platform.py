@@ -1,0 +1,50 @@
+"""The platform layer: the namespace that the service lives in."""
+
+import pulumi
+from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
+
+from components.layer import Layer, Site
+from config.platform import Profile
+
+
+def namespace_labels(profile: Profile) -> dict[str, str]:
+    """Labels of the service's namespace.
+
+    Pods of gateway and models run without privileges, so `baseline` is enforced and anything short of `restricted` is
+    reported. There is no sidecar label: the gateway is the only proxy, and model pods need no mesh.
+    """
+    result = {
+        "pod-security.kubernetes.io/enforce": "baseline",
+        "pod-security.kubernetes.io/warn": "restricted",
+        "pod-security.kubernetes.io/audit": "restricted",
+    }
+    if profile is Profile.OPENSHIFT:
+        result["openshift.io/user-monitoring"] = "true"
+    return result
+
+
+class Platform(Layer):
+    """The namespace for gateway, models and policies, and the account that model pods run as."""
+
+    target: Namespace
+    model_account: ServiceAccount
+
+    def __init__(self, site: Site, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("platform", site, opts)
+        self.target = Namespace(
+            self.namespace,
+            metadata=self.metadata(self.namespace, labels_too=namespace_labels(site.settings.platform.profile)),
+            opts=self.options(),
+        )
+        self.model_account = ServiceAccount(
+            MODEL_ACCOUNT,
+            metadata=self.metadata(MODEL_ACCOUNT, self.namespace),
+            # Models talk to callers, never to the API server.
+            automount_service_account_token=False,
+            opts=self.options(depends_on=[self.target]),
+        )
+        self.register_outputs({})
+
+
+MODEL_ACCOUNT = "models"
+"""ServiceAccount of all model pods; bound to nothing."""
