@@ -1,0 +1,167 @@
+"""One named sandbox: its folder, its ports, its kubeconfig."""
+
+import hashlib
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Self
+
+from filelock import FileLock
+
+from sandbox.tools.files import write_whole
+
+DEFAULT_NAME = "default"
+LOOPBACK = "127.0.0.1"
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
+_FIRST_PORT, _LAST_PORT = 20_000, 32_000
+"""Below the range from which operating systems take ports for outgoing connections."""
+_RECORD = "sandbox.json"
+
+
+class SandboxError(Exception):
+    """The sandbox cannot do what was asked; the message says what was seen and what to do."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The loopback ports of one sandbox's control plane."""
+
+    api_server: int
+    etcd: int
+    etcd_peer: int
+    controller_manager: int
+    scheduler: int
+    kwok: int
+
+    def all(self) -> tuple[int, ...]:
+        """Every port, in the order of the fields."""
+        return tuple(asdict(self).values())
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """One named sandbox.
+
+    Attributes:
+        name: A DNS label of at most 40 characters.
+        folder: Where its state is. Other parts of the project may keep what belongs to this sandbox there too.
+        ports: Chosen free when the sandbox was first opened, and kept from then on.
+    """
+
+    name: str
+    folder: Path
+    ports: Ports
+
+    @classmethod
+    def open(cls, name: str = DEFAULT_NAME, home: Path | None = None) -> Self:
+        """Look a sandbox up, or set its folder and ports aside when it is new; nothing is started.
+
+        Args:
+            name: Its name.
+            home: The folder of all sandboxes; `home_folder()` when None.
+
+        Raises:
+            SandboxError: The name is not a DNS label, or no ports are free.
+        """
+        if not _NAME.fullmatch(name):
+            raise SandboxError(
+                f"sandbox name {name!r}: use 1 to 40 lower-case letters, digits and dashes, and begin and end with a "
+                "letter or digit"
+            )
+        home = (home or home_folder()).absolute()
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / ".ports.lock"):
+            ports = _recorded(home / name)
+            if ports is None:
+                ports = _choose(home, name)
+                _record(home / name, ports)
+        return cls(name, home / name, ports)
+
+    def with_new_ports(self) -> Self:
+        """Give the sandbox other ports, because somebody else holds one of them now. It must not be running."""
+        with FileLock(self.folder.parent / ".ports.lock"):
+            ports = _choose(self.folder.parent, self.name)
+            _record(self.folder, ports)
+        return type(self)(self.name, self.folder, ports)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The kubeconfig file: self-contained, readable by its owner only, there while the cluster exists."""
+        return self.folder / "kubeconfig.yaml"
+
+    @property
+    def server(self) -> str:
+        """Where the API server listens."""
+        return f"https://{LOOPBACK}:{self.ports.api_server}"
+
+    @property
+    def cluster(self) -> str:
+        """The name of the kwokctl cluster, of the kubeconfig's context and of its user."""
+        return f"maas-{self.name}"
+
+    @property
+    def kwok_folder(self) -> Path:
+        """kwokctl's own working folder (`KWOK_WORKDIR`)."""
+        return self.folder / "kwok"
+
+    @property
+    def cluster_folder(self) -> Path:
+        """What kwokctl keeps of the cluster: certificates, etcd's data, logs."""
+        return self.kwok_folder / "clusters" / self.cluster
+
+    @property
+    def lock(self) -> Path:
+        """The file that serialises `up` and `down` of this sandbox."""
+        return self.folder / ".lock"
+
+
+def home_folder() -> Path:
+    """The folder of all sandboxes: `MAAS_HOME`, else `.maas` in the repository."""
+    return Path(os.environ.get("MAAS_HOME") or Path(__file__).parent.parent / ".maas").absolute()
+
+
+def _record(folder: Path, ports: Ports) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    write_whole(folder / _RECORD, (json.dumps({"ports": asdict(ports)}, indent=2) + "\n").encode())
+
+
+def _recorded(folder: Path) -> Ports | None:
+    try:
+        recorded = json.loads((folder / _RECORD).read_text(encoding="utf-8"))["ports"]
+        return Ports(**{field.name: int(recorded[field.name]) for field in fields(Ports)})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # new, or written by another version
+
+
+def _choose(home: Path, name: str) -> Ports:
+    taken = {port for folder in home.iterdir() if (ports := _recorded(folder)) for port in ports.all()}
+    chosen: list[int] = []
+    for port in _candidates(home / name):
+        if port not in taken and port_is_free(port):
+            chosen.append(port)
+        if len(chosen) == len(fields(Ports)):
+            return Ports(*chosen)
+    raise SandboxError(f"sandbox {name}: no free ports between {_FIRST_PORT} and {_LAST_PORT}")
+
+
+def _candidates(folder: Path) -> Iterator[int]:
+    """Every port of the range, from a start that differs from folder to folder: homes do not know of one another."""
+    span = _LAST_PORT - _FIRST_PORT
+    start = int.from_bytes(hashlib.sha256(str(folder).encode()).digest()[:4]) % span
+    return (_FIRST_PORT + (start + step) % span for step in range(span))
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a program could listen on this loopback port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
