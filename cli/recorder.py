@@ -21,6 +21,7 @@ from pulumi.runtime.proto import resource_pb2
 
 from cli.paths import ROOT
 from cli.stackfile import stack_config
+from cli.urns import layer_of
 
 __all__ = ["Object", "Recording", "RecordingError", "Resource", "record", "stack_config"]
 
@@ -264,14 +265,6 @@ def _resources(registered: list[tuple[str, resource_pb2.RegisterResourceRequest]
             request.custom and not request.type.startswith(_PROVIDER_PREFIX) and {"apiVersion", "kind"} <= inputs.keys()
         )
         yield Object(**common, body=inputs) if is_object else Resource(**common)
-
-
-def layer_of(urn: str) -> str:
-    """The layer in a URN's chain of types: `models` for `...::maas:models:Models$kubernetes:core/v1:Secret::x`."""
-    chain = urn.split("::")[2] if urn.count("::") >= 3 else ""  # noqa: PLR2004 - stack, project, types, name
-    tokens = [token.split(":") for token in chain.split("$")]
-    layers = [parts[1] for parts in tokens if parts[0] == PROJECT and len(parts) > 1]
-    return layers[-1] if layers else ""
 
 
 def _plain(value: object, path: str, secrets: set[str]) -> object:

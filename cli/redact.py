@@ -25,7 +25,7 @@ def manifest(body: Mapping[str, object], secrets: Collection[str] = ()) -> dict[
 
 
 def event_value(value: object) -> object:
-    """A value from the engine's events, with each secret in it replaced. The engine masks them; this says so plainly."""
+    """A value from the engine's events, with each secret in it replaced."""
     if isinstance(value, Mapping):
         mapping = cast("Mapping[str, object]", value)
         if _SIGNATURE in mapping:

@@ -11,8 +11,9 @@ from cli import redact
 from cli.exits import MaasError
 from cli.recorder import Object, Recording
 
-INDEX = "index.json"
-"""Lists the files that render wrote, so that the next render removes those, and only those, that it no longer writes."""
+INDEX = "rendered.index"
+"""Lists (as JSON, but not by that ending: `kubectl apply -R` would read it) the files that render wrote, so that the
+next render removes those, and only those, that it no longer writes."""
 
 
 def write(recording: Recording, folder: Path) -> list[Path]:
@@ -62,7 +63,7 @@ def layout(recording: Recording) -> dict[str, Object]:
 
 
 def file_name(item: Object) -> str:
-    """`gateway/gateway-llm-inference-gateway.yaml`; a Patch resource is `...patch-...`, an object of no namespace has none."""
+    """`gateway/gateway-llm-inference-gateway.yaml`; a Patch resource has `patch` after its kind."""
     kind = item.kind.lower() + ("patch" if item.is_patch else "")
     parts = [kind, item.namespace, item.metadata_name or item.name]
     return f"{item.layer or 'stack'}/{'-'.join(_safe(part) for part in parts if part)}.yaml"

@@ -76,10 +76,11 @@ def full_keys(config: Mapping[str, Any], project: str) -> dict[str, Any]:
 
 def users_without_key(config: Mapping[str, Any]) -> list[str]:
     """The users of `maas:users` that `maas:apiKeys` says nothing of, in alphabetical order."""
-    return sorted(_mapping(config.get("maas:users")).keys() - _mapping(config.get("maas:apiKeys")).keys())
+    return sorted(mapping(config.get("maas:users")).keys() - mapping(config.get("maas:apiKeys")).keys())
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value when it is a mapping, else an empty one."""
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
@@ -139,7 +140,7 @@ def _with_generated_keys(config: dict[str, Any]) -> dict[str, Any]:
     if not missing:
         return config
     keys: dict[str, Any] = {
-        **_mapping(config.get("maas:apiKeys")),
+        **mapping(config.get("maas:apiKeys")),
         **{user: {"secure": "generated"} for user in missing},
     }
     return {**config, "maas:apiKeys": keys}

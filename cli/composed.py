@@ -1,0 +1,97 @@
+"""The project folder of a sandbox: the tracked Pulumi.yaml and Pulumi.sandbox.yaml, plus what must never be tracked.
+
+The engine writes to the stack file it works with (the salt of the passphrase, encrypted values). So the sandbox's stack
+gets a copy, in the sandbox's own state folder, that follows the tracked files and keeps what the engine wrote: the salt
+and the API keys that were generated for this sandbox.
+"""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.exits import Exit, MaasError
+from cli.files import private_folder, write_private
+from cli.paths import ROOT
+from cli.stackfile import PROJECT_FILE, SANDBOX, full_keys, has_secret, mapping, read, stack_file, users_without_key
+
+API_KEYS = "maas:apiKeys"
+_ENGINE_OWNED = ("encryptionsalt", "encryptedkey", "secretsprovider")
+_KEY_BYTES = 32
+
+
+def compose(folder: Path, root: Path = ROOT) -> list[str]:
+    """Bring the project folder of a sandbox in line with the tracked files.
+
+    Args:
+        folder: Where the composed files are; made when missing.
+        root: Where the tracked files are.
+
+    Returns:
+        The users that still have no API key, in alphabetical order.
+
+    Raises:
+        MaasError: A tracked file is missing or not usable.
+    """
+    private_folder(folder)
+    project = (root / PROJECT_FILE).read_text(encoding="utf-8") if (root / PROJECT_FILE).is_file() else ""
+    name = str(read(root / PROJECT_FILE).get("name", "maas"))
+    _write_if_changed(folder / PROJECT_FILE, project)
+    target = stack_file(SANDBOX, folder)
+    composed = merge(read(stack_file(SANDBOX, root)), _earlier(target), name)
+    _write_if_changed(target, yaml.safe_dump(composed, sort_keys=True, allow_unicode=True, width=120))
+    return users_without_key(composed["config"])
+
+
+def merge(tracked: Mapping[str, Any], earlier: Mapping[str, Any], project: str = "maas") -> dict[str, Any]:
+    """The tracked stack file with what an earlier composed one has of its own.
+
+    A user that has gone loses the generated key for good; a key that the tracked file gives wins over a generated one.
+
+    Raises:
+        MaasError: The tracked file has encrypted values, which nobody but their author could decrypt.
+    """
+    config = full_keys(tracked.get("config") or {}, project)
+    if hidden := sorted(key for key, value in config.items() if has_secret(value)):
+        raise MaasError(
+            f"{stack_file(SANDBOX).name} has encrypted values: {', '.join(hidden)}. The sandbox generates its own keys, "
+            "which stay with its state: remove these values.",
+            code=Exit.CONFIG,
+        )
+    users = mapping(config.get("maas:users"))
+    own = mapping(mapping(earlier.get("config")).get(API_KEYS))
+    kept = {user: key for user, key in own.items() if user in users and has_secret(key)}
+    keys = {**kept, **mapping(config.get(API_KEYS))}
+    if keys:
+        config[API_KEYS] = keys
+    result = {key: value for key, value in tracked.items() if key not in _ENGINE_OWNED}
+    return {**result, "config": config, **{key: earlier[key] for key in _ENGINE_OWNED if key in earlier}}
+
+
+def new_keys(users: list[str]) -> dict[str, str]:
+    """A fresh API key for each user, 256 random bits each, by the path that the engine writes it to."""
+    return {f'{API_KEYS}["{user}"]': f"maas-{secrets.token_urlsafe(_KEY_BYTES)}" for user in users}
+
+
+def _earlier(path: Path) -> dict[str, Any]:
+    """What was composed before. The engine does not write it in one step: a file cut short counts as none."""
+    if not path.is_file():
+        return {}
+    try:
+        return read(path)
+    except MaasError:
+        return {}
+
+
+def _write_if_changed(path: Path, content: str) -> None:
+    """Leave a file alone that already says the same, however the engine formats it."""
+    if path.is_file():
+        try:
+            if yaml.safe_load(path.read_text(encoding="utf-8")) == yaml.safe_load(content):
+                path.chmod(0o600)
+                return
+        except yaml.YAMLError:
+            pass
+    write_private(path, content)
