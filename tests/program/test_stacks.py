@@ -1,0 +1,312 @@
+"""The whole program, for each stack file: what it registers, in which order, with which secrets, and what not."""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi_kubernetes.core.v1 import ConfigMap
+
+from cli.recorder import Object, Recording, Resource, record, stack_config
+from cli.stackfile import stack_names
+from components import operators
+from config.platform import Install
+from tests.golden import check_golden
+
+STACKS = stack_names()
+CLUSTER_SCOPED = {"Namespace"}
+# What means something only once its controller has accepted it, and the condition to wait for.
+AWAITED = {
+    "AuthPolicy": "Enforced",
+    "Gateway": "Programmed",
+    "HTTPRoute": "Accepted",
+    "InferenceService": "Ready",
+    "Kuadrant": "Ready",
+    "RateLimitPolicy": "Enforced",
+    "Route": "Admitted",
+    "TelemetryPolicy": "Enforced",
+    "TokenRateLimitPolicy": "Enforced",
+}
+# Which operator must be there before an object of each API group.
+SERVED_BY = {
+    "gateway.networking.k8s.io": "service-mesh",
+    "serving.kserve.io": "kserve",
+    "kuadrant.io": "kuadrant",
+    "extensions.kuadrant.io": "kuadrant",
+    "limitador.kuadrant.io": "kuadrant",
+    "monitoring.coreos.com": "monitoring",
+}
+
+
+@cache
+def recorded(stack: str) -> Recording:
+    return record(stack, *stack_config(stack))
+
+
+def changed(stack: str, **values: object) -> Recording:
+    config, secrets = stack_config(stack)
+    return record(stack, config | {f"maas:{key}": json.dumps(value) for key, value in values.items()}, secrets)
+
+
+def key(each: Object) -> str:
+    return f"{each.layer}/{each.kind}/{each.namespace}/{each.metadata_name}"
+
+
+def bodies(recording: Recording) -> dict[str, Any]:
+    return {key(each): each.body for each in recording.objects}
+
+
+def reaches(recording: Recording, start: Resource) -> set[str]:
+    """URNs of all that `start` waits for: what it depends on, what its parents depend on, and so on.
+
+    The engine creates a child after its parent and so after all that its parent depends on; a dependency on a component
+    is one on all that is in it.
+    """
+    children: dict[str, list[str]] = {}
+    for each in recording.resources:
+        children.setdefault(each.parent, []).append(each.urn)
+    known = {each.urn: each for each in recording.resources}
+    found: set[str] = set()
+    todo = [start.urn]
+    while todo:
+        resource = known[todo.pop()]
+        needed = [*resource.dependencies, *([resource.parent] if resource.parent in known else [])]
+        for urn in needed:
+            if urn in known and urn not in found:
+                found.add(urn)
+                todo.append(urn)
+                if urn in resource.dependencies:
+                    todo += [child for child in _below(children, urn) if child not in found]
+                    found.update(_below(children, urn))
+    return found - {start.urn}
+
+
+def _below(children: dict[str, list[str]], urn: str) -> Iterator[str]:
+    for child in children.get(urn, []):
+        yield child
+        yield from _below(children, child)
+
+
+def named(recording: Recording, kind: str, name: str) -> Object:
+    return next(each for each in recording.objects if each.kind == kind and each.metadata_name == name)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_stack_has_exactly_the_objects_that_were_reviewed(stack: str) -> None:
+    names = sorted(f"{key(each)}{' (patch)' if each.is_patch else ''}" for each in recorded(stack).objects)
+    check_golden(Path(__file__).parent / "goldens" / f"{stack}.yaml", names)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_same_stack_twice_gives_the_same_objects(stack: str) -> None:
+    again = record(stack, *stack_config(stack))
+    assert json.dumps(bodies(again)) == json.dumps(bodies(recorded(stack)))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_object_goes_through_the_stacks_own_provider(stack: str) -> None:
+    recording = recorded(stack)
+    [provider] = [each.urn for each in recording.resources if each.type == "pulumi:providers:kubernetes"]
+    for each in recording.objects:
+        assert each.provider.split("::")[:4] == provider.split("::")[:4], f"{key(each)} uses another provider"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_object_has_a_name_and_a_namespace(stack: str) -> None:
+    for each in recorded(stack).objects:
+        assert each.metadata_name, f"{each.urn} has no name"
+        assert bool(each.namespace) != (each.kind in CLUSTER_SCOPED), f"{key(each)}: namespace forgotten or too much"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_object_of_ours_carries_the_labels_of_its_layer_and_stack(stack: str) -> None:
+    for each in recorded(stack).objects:
+        if each.is_patch:
+            continue
+        expected = {
+            "app.kubernetes.io/part-of": "maas",
+            "app.kubernetes.io/component": each.layer,
+            "app.kubernetes.io/managed-by": "pulumi",
+            "maas.kuadrant.io/stack": stack,
+        }
+        assert expected.items() <= each.metadata["labels"].items(), key(each)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_two_resources_are_one_object_on_the_cluster(stack: str) -> None:
+    places = [(each.api_version, each.kind, each.namespace, each.metadata_name) for each in recorded(stack).objects]
+    assert len(places) == len(set(places)), "the later would overwrite the earlier"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_a_controller_must_accept_is_awaited_within_a_time_limit(stack: str) -> None:
+    seen: set[str] = set()
+    for each in recorded(stack).objects:
+        if each.kind in AWAITED:
+            seen.add(each.kind)
+            assert AWAITED[each.kind] in each.metadata["annotations"]["pulumi.com/waitFor"], key(each)
+            assert each.request.customTimeouts.create, key(each)
+            assert each.request.customTimeouts.update, key(each)
+        else:
+            assert "pulumi.com/waitFor" not in each.metadata.get("annotations", {}), f"{key(each)} is not in the table"
+        assert each.request.customTimeouts.delete, key(each)
+    assert seen >= set(AWAITED) - {"Route"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_object_waits_for_the_operator_that_serves_it(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A preinstalled operator is a component without objects, and nobody can wait for nothing: give each one object.
+    monkeypatch.setitem(operators.INSTALLERS, Install.PREINSTALLED, _WithOneObject)
+    recording = record(stack, *stack_config(stack))
+    for each in recording.objects:
+        operator = SERVED_BY.get(each.api_version.split("/")[0])
+        if operator:
+            waits_for = {recording.by_urn(urn).name for urn in reaches(recording, each)}
+            assert f"installed-{operator}" in waits_for, f"{key(each)} may be created before {operator}"
+
+
+class _WithOneObject(operators.Preinstalled):
+    def __init__(self, name: str, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(name, opts)
+        ConfigMap(
+            f"installed-{name}", metadata={"name": name, "namespace": "x"}, opts=pulumi.ResourceOptions(parent=self)
+        )
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_resource_waits_for_itself(stack: str) -> None:
+    recording = recorded(stack)
+    edges = {each.urn: reaches(recording, each) for each in recording.resources}
+    for each in recording.resources:
+        for urn in edges[each.urn]:
+            is_own_parent = urn.count("$") < each.urn.count("$")
+            assert each.urn not in edges[urn] or is_own_parent, f"{each.urn} and {urn} wait for each other"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_model_is_reachable_before_the_policies_hold(stack: str) -> None:
+    recording = recorded(stack)
+    policies = {each.urn for each in recording.objects if each.layer == "policies"}
+    routes = [each for each in recording.objects if each.kind == "HTTPRoute" and each.layer == "models"]
+    assert routes
+    for route in routes:
+        assert policies <= reaches(recording, route), f"{key(route)} opens before the policies"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_limits_come_after_authentication(stack: str) -> None:
+    recording = recorded(stack)
+    [auth] = [each.urn for each in recording.objects if each.kind == "AuthPolicy"]
+    for each in recording.objects:
+        if each.kind in {"RateLimitPolicy", "TokenRateLimitPolicy", "TelemetryPolicy"}:
+            assert auth in reaches(recording, each), "auth.identity is unknown where no AuthPolicy is in effect"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_models_start_while_the_policies_are_still_on_their_way(stack: str) -> None:
+    recording = recorded(stack)
+    policies = {each.urn for each in recording.objects if each.layer == "policies"}
+    for each in recording.objects:
+        if each.kind == "InferenceService":
+            assert not policies & reaches(recording, each), "loading weights takes minutes and needs no policy"
+
+
+def test_api_keys_are_secret_wherever_they_are() -> None:
+    config, secrets = stack_config("sandbox")
+    keys = {user: f"test-only-{user}-" + "k" * 32 for user in json.loads(config["maas:users"])}
+    recording = record("sandbox", config | {"maas:apiKeys": json.dumps(keys)}, secrets)
+    secret_objects = [each for each in recording.objects if each.kind == "Secret"]
+    assert len(secret_objects) == len(keys)
+    for each in secret_objects:
+        assert any(path.startswith("stringData") for path in each.secrets), f"{key(each)} is not a Pulumi secret"
+    for each in recording.resources:
+        if each not in secret_objects:
+            text = json.dumps(each.inputs, default=str)
+            assert not [user for user, value in keys.items() if value in text], f"a key is in {each.urn}"
+    outputs = json.dumps(recording.outputs, default=str)
+    assert not [user for user, value in keys.items() if value in outputs]
+
+
+def test_a_user_without_a_key_has_no_secret_and_the_outputs_say_so() -> None:
+    recording = changed("sandbox", apiKeys={"freeuser1": "k" * 40})
+    assert [each.metadata_name for each in recording.objects if each.kind == "Secret"] == ["maas-key-freeuser1"]
+    assert recording.outputs["users"]["freeuser1"]["keySecret"] == "kuadrant-system/maas-key-freeuser1"
+    assert recording.outputs["users"]["freeuser2"]["keySecret"] is None
+
+
+def test_a_changed_token_limit_changes_that_policy_and_nothing_else() -> None:
+    tiers = json.loads(stack_config("sandbox")[0]["maas:tiers"])
+    tiers["free"]["tokens"] = "80 per 1m"
+    before, after = bodies(recorded("sandbox")), bodies(changed("sandbox", tiers=tiers))
+    assert {name for name in before | after if before.get(name) != after.get(name)} == {
+        "policies/TokenRateLimitPolicy/llm/gateway-token-limits"
+    }
+
+
+def test_a_new_model_adds_its_own_objects_and_changes_no_other() -> None:
+    models = json.loads(stack_config("ocp")[0]["maas:models"]) | {"second": {"profile": "simulator"}}
+    before, after = bodies(recorded("ocp")), bodies(changed("ocp", models=models))
+    assert set(after) - set(before) == {
+        "gateway/Route/llm/second",
+        "models/InferenceService/llm/second",
+        "models/HTTPRoute/llm/second",
+    }
+    assert {name: after[name] for name in before} == before
+
+
+def test_without_models_the_policies_hold_all_the_same() -> None:
+    recording = changed("dev", models={})
+    assert {each.kind for each in recording.objects if each.layer == "models"} == set()
+    assert {each.kind for each in recording.objects if each.layer == "policies"} >= {"AuthPolicy", "RateLimitPolicy"}
+
+
+def test_routes_exist_on_openshift_only() -> None:
+    kinds = {stack: {each.kind for each in recorded(stack).objects} for stack in STACKS}
+    assert {stack for stack in STACKS if "Route" in kinds[stack]} == {"ocp"}
+
+
+def test_monitors_can_be_turned_off() -> None:
+    recording = changed("dev", observability={"monitors": False})
+    assert not [each for each in recording.objects if each.layer == "observability"]
+
+
+def test_tiers_without_any_token_limit_have_no_token_policy() -> None:
+    recording = changed("dev", tiers={"free": {"level": 0, "requests": "1 per 1m", "tokens": "unlimited"}}, users={})
+    assert "TokenRateLimitPolicy" not in {each.kind for each in recording.objects}
+    assert "RateLimitPolicy" in {each.kind for each in recording.objects}
+
+
+def test_kserve_is_left_alone_when_its_owner_has_configured_it() -> None:
+    recording = changed("dev", platform={"kserve": {"configure": False}})
+    assert not [each for each in recording.objects if each.layer == "kserve"]
+
+
+def test_an_existing_kuadrant_object_is_not_taken_over() -> None:
+    recording = changed("dev", platform={"kuadrant": {"instance": "existing"}})
+    assert "Kuadrant" not in {each.kind for each in recording.objects}
+
+
+def test_limitador_is_patched_only_when_the_stack_wants_it_different() -> None:
+    limiter = {"replicas": 2, "storage": "redis", "redisSecret": "limiter-redis"}
+    assert "Limitador" not in {each.kind for each in recorded("dev").objects}
+    patch = named(changed("dev", limiter=limiter), "Limitador", "limitador")
+    assert patch.is_patch, "Kuadrant owns the object"
+    assert patch.body["spec"]["storage"] == {"redis": {"configSecretRef": {"name": "limiter-redis"}}}
+
+
+def test_what_operators_need_stays_when_the_stack_goes() -> None:
+    for each in recorded("dev").objects:
+        assert each.request.retainOnDelete == (each.layer == "kserve"), key(each)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_image_floats_and_no_pod_is_privileged(stack: str) -> None:
+    for each in recorded(stack).objects:
+        for container in each.body.get("spec", {}).get("containers", []):
+            assert re.search(r":[v0-9][^:]*$", container["image"]), f"{container['image']} is not pinned"
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}

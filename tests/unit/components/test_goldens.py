@@ -1,0 +1,64 @@
+"""Every body that the program writes, whole."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import gateway, identity, kserve, kuadrant, models, observability, policies, routes
+from config.limiter import Limiter
+from config.models import Runtime
+from config.observability import TelemetryLabels
+from config.settings import Settings
+from tests.golden import check_golden
+from tests.unit.config.bad import GOOD
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+
+def settings(**changes: object) -> Settings:
+    return Settings.load("golden", GOOD | changes)
+
+
+KUBERNETES = settings()
+OPENSHIFT = settings(platform={"profile": "openshift"})
+WITH_TLS = settings(gateway={"tls": {"mode": "secret", "secretName": "wildcard"}})
+TARGET = gateway.parent_ref(KUBERNETES)
+
+BODIES: dict[str, Callable[[], Any]] = {
+    "gateway-kubernetes": lambda: gateway.gateway_spec(KUBERNETES),
+    "gateway-openshift": lambda: [gateway.gateway_spec(OPENSHIFT), gateway.gateway_annotations(OPENSHIFT)],
+    "gateway-tls": lambda: gateway.gateway_spec(WITH_TLS),
+    "openshift-route": lambda: gateway.route_spec("qwen3-llm.maas.example.com", "inference-gateway-openshift-default"),
+    "model-route": lambda: routes.model_route_spec(TARGET, "qwen3.maas.example.com", "qwen3-predictor", 80),
+    "fallback-route": lambda: routes.fallback_route_spec(TARGET, "maas.example.com"),
+    "kserve-settings": lambda: kserve.inferenceservice_settings(KUBERNETES),
+    "limitador-redis": lambda: kuadrant.limitador_spec(
+        Limiter.model_validate({"replicas": 2, "storage": "redis", "redisSecret": "limiter-redis"})
+    ),
+    "runtime-vllm": lambda: models.serving_runtime_spec(Runtime.VLLM, "0123456789abcdef"),
+    "runtime-simulator": lambda: models.serving_runtime_spec(Runtime.SIMULATOR, "0123456789abcdef"),
+    "model-qwen3": lambda: models.inference_service_spec(KUBERNETES.models["qwen3"], "qwen3"),
+    "model-simulator": lambda: models.inference_service_spec(KUBERNETES.models["simulator"], "simulator-model"),
+    "key": lambda: [identity.key_labels("golden"), identity.key_annotations("alice", KUBERNETES.users["alice"])],
+    "auth-policy": lambda: policies.auth_policy_spec(TARGET, KUBERNETES.tiers, "golden"),
+    "request-limits": lambda: policies.limits_spec(TARGET, {n: t.requests for n, t in KUBERNETES.tiers.items()}),
+    "token-limits": lambda: policies.limits_spec(TARGET, {n: t.tokens for n, t in KUBERNETES.tiers.items()}),
+    "telemetry": lambda: policies.telemetry_spec(TARGET, TelemetryLabels.model_validate({"costCentre": True})),
+    "monitors": lambda: {
+        "limitador": observability.limitador_monitor_spec("30s"),
+        "authorino": observability.authorino_monitor_spec("30s"),
+        "gateway": observability.gateway_monitor_spec("inference-gateway", "30s"),
+        "models": observability.models_monitor_spec("30s"),
+    },
+}
+
+
+@pytest.mark.parametrize("name", sorted(BODIES))
+def test_a_body_is_what_was_reviewed(name: str) -> None:
+    check_golden(GOLDENS / f"{name}.yaml", BODIES[name]())
+
+
+def test_no_reviewed_file_is_left_over() -> None:
+    assert {path.stem for path in GOLDENS.glob("*.yaml")} == set(BODIES)

@@ -1,0 +1,128 @@
+"""Configurations that cannot work: what is changed in a good one, the key that the error must name, and its fix."""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+GOOD: dict[str, Any] = {
+    "domain": "maas.example.com",
+    "platform": {"profile": "kubernetes"},
+    "tiers": {
+        "free": {"level": 0, "requests": "5 per 2m", "tokens": "100 per 1m", "price": 0.005},
+        "premium": {"level": 1, "requests": "20 per 2m", "tokens": ["500 per 1m", "200000 per 24h"], "price": 0.008},
+    },
+    "users": {"alice": {"tier": "premium", "team": "search", "costCentre": "4711"}, "bob": {"tier": "free"}},
+    "apiKeys": {"alice": "a" * 40, "bob": "b" * 40},
+    "models": {
+        "simulator": {"profile": "simulator", "servedName": "simulator-model"},
+        "qwen3": {"source": "hf://Qwen/Qwen3-0.6B", "profile": "small-gpu"},
+    },
+}
+
+ABSENT = object()
+"""As the new value: the key is taken away."""
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One change that makes the configuration bad."""
+
+    path: str
+    """Where, with slashes: `tiers/free/tokens`."""
+    value: Any
+    key: str
+    """The key that the message must start with."""
+    says: str = ""
+    """Words that the message must have."""
+    fix: str = ""
+    """The correction that it must suggest."""
+    also: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Further changes that the case needs."""
+
+    def values(self) -> dict[str, Any]:
+        """The good configuration with this one thing wrong."""
+        result = copy.deepcopy(GOOD)
+        for path, value in {self.path: self.value, **self.also}.items():
+            *parents, last = path.split("/")
+            place = result
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            if value is ABSENT:
+                del place[last]
+            else:
+                place[last] = value
+        return result
+
+
+BAD: tuple[Bad, ...] = (
+    # domain
+    Bad("domain", ABSENT, "maas:domain", "required"),
+    Bad("domain", "https://apps.example.com/", "maas:domain", "not a domain", "apps.example.com"),
+    Bad("domain", "*.apps.example.com", "maas:domain", "not a domain", "apps.example.com"),
+    Bad("domain", "Apps.Example.com", "maas:domain", "not a domain", "apps.example.com"),
+    Bad("domain", "apps.example.com:8443", "maas:domain", "not a domain", "apps.example.com"),
+    # unknown keys
+    Bad("tierz", {}, "maas:tierz", "unknown key", "tiers"),
+    Bad("tiers/free/token", "1 per 1m", "maas:tiers.free.token", "unknown key", "tokens"),
+    Bad("platform/kserve/instal", "helm", "maas:platform.kserve.instal", "unknown key", "install"),
+    Bad("users/alice/costCenter", "1", "maas:users.alice.costCenter", "unknown key", "costCentre"),
+    Bad("models/qwen3/gpus", 1, "maas:models.qwen3.gpus", "unknown key", "gpu"),
+    # tiers
+    Bad("tiers", ABSENT, "maas:tiers", "required"),
+    Bad("tiers", {}, "maas:tiers", "at least 1", also={"users": {}, "apiKeys": {}}),
+    Bad("tiers/Free Tier", {"level": 7, "requests": "1 per 1m", "tokens": "1 per 1m"}, "maas:tiers.Free Tier",
+        "not a DNS label", "free-tier"),
+    Bad("tiers/free/tokens", ABSENT, "maas:tiers.free.tokens", "no limit is stated", "unlimited"),
+    Bad("tiers/free/tokens", "none", "maas:tiers.free.tokens", "not a rate", "unlimited"),
+    Bad("tiers/free/tokens", [], "maas:tiers.free.tokens", "limits nothing", "unlimited"),
+    Bad("tiers/free/tokens", "100 per 1d", "maas:tiers.free.tokens[0].window", "not a window", "24h"),
+    Bad("tiers/free/tokens", "100 per 1w", "maas:tiers.free.tokens[0].window", "not a window", "168h"),
+    Bad("tiers/free/tokens", {"limit": 100, "window": "1 month"}, "maas:tiers.free.tokens[0].window", "", "720h"),
+    Bad("tiers/free/tokens", "100 per 500ms", "maas:tiers.free.tokens[0].window", "shorter than a second", "1s"),
+    Bad("tiers/free/tokens", ["100 per 1m", "50 per 60s"], "maas:tiers.free.tokens", "clash", "50 per 60s"),
+    Bad("tiers/free/requests", "many", "maas:tiers.free.requests", "not a rate", "100 per 1m"),
+    Bad("tiers/free/requests", {"limit": 0, "window": "1m"}, "maas:tiers.free.requests[0].limit", "greater than 0"),
+    Bad("tiers/free/requests", {"limit": 2.5, "window": "1m"}, "maas:tiers.free.requests[0].limit", "integer"),
+    Bad("tiers/free/requests", {"limit": 5}, "maas:tiers.free.requests[0].window", "required"),
+    Bad("tiers/free/price", -0.01, "maas:tiers.free.price", "greater than or equal to 0"),
+    Bad("tiers/free/level", "low", "maas:tiers.free.level", "integer"),
+    Bad("tiers/premium/level", 0, "maas:tiers.premium.level", "'free' has that level", "1"),
+    # users and keys
+    Bad("users/alice/tier", "premum", "maas:users.alice.tier", "no such tier", "premium"),
+    Bad("users/alice/tier", ABSENT, "maas:users.alice.tier", "required"),
+    Bad("users/Alice@Example", {"tier": "free"}, "maas:users.Alice@Example", "not a DNS label", "alice-example"),
+    Bad("apiKeys/alise", "c" * 40, "maas:apiKeys.alise", "no such user", "alice"),
+    Bad("apiKeys/alice", "short", "maas:apiKeys.alice", "not an API key", "openssl rand -hex 32"),
+    Bad("apiKeys/alice", "with a space in it" + "x" * 40, "maas:apiKeys.alice", "not an API key"),
+    Bad("apiKeys/alice", "b" * 40, "maas:apiKeys.bob", "the same key as user 'alice'"),
+    # platform
+    Bad("platform/profile", "openshft", "maas:platform.profile", "not one of", "openshift"),
+    Bad("platform/kserve/install", "helm", "maas:platform.kserve.install", "does not install", "preinstalled"),
+    Bad("platform/kuadrant/install", "olmm", "maas:platform.kuadrant.install", "not one of", "olm"),
+    Bad("platform/namespace", "kuadrant-system", "maas:platform.namespace", "kuadrant's operator", "llm"),
+    # gateway
+    Bad("gateway", {"expose": "route"}, "maas:gateway.expose", "OpenShift only", "loadBalancer"),
+    Bad("gateway", {"tls": {"mode": "secret"}}, "maas:gateway.tls", "belong together", "secretName"),
+    Bad("gateway", {"tls": {"mode": "secret", "secretName": "wildcard"}}, "maas:gateway.tls.mode", "the Route ends TLS",
+        "none", also={"platform/profile": "openshift"}),
+    # limiter
+    Bad("limiter", {"replicas": 3}, "maas:limiter", "counts alone", "storage: redis"),
+    Bad("limiter", {"storage": "redis"}, "maas:limiter", "belong together", "redisSecret"),
+    # models
+    Bad("models/qwen3/profile", "gpu", "maas:models.qwen3", "how many GPUs", "gpu: {count: 1}"),
+    Bad("models/qwen3/profile", "small-gpus", "maas:models.qwen3", "no profile", "small-gpu"),
+    Bad("models/qwen3/gpu", {"count": 0}, "maas:models.qwen3.gpu.count", "greater than or equal to 1"),
+    Bad("models/qwen3/source", ABSENT, "maas:models.qwen3", "needs a model to load", "hf://Qwen/Qwen3-0.6B"),
+    Bad("models/qwen3/source", "Qwen/Qwen3-0.6B", "maas:models.qwen3.source", "not a model source"),
+    Bad("models/qwen3/resources", {"memory": "12 GB"}, "maas:models.qwen3.resources.memory", "quantity"),
+    Bad("models/qwen3/servedName", "simulator-model", "maas:models.simulator.servedName", "the same name"),
+    Bad("models/qwen3/host", "simulator", "maas:models.simulator.host", "the same host"),
+    Bad("models/simulator/gpu", {"count": 1}, "maas:models.simulator", "uses no GPU"),
+    Bad("models/3d", {"profile": "simulator"}, "maas:models.3d", "not a name that KServe takes", "m-3d"),
+    Bad("models/" + "m" * 54, {"profile": "simulator"}, "maas:models." + "m" * 54, "not a name that KServe takes"),
+    Bad("models/" + "m" * 50, {"profile": "simulator"}, "maas:models." + "m" * 50 + ".host", "at most 63",
+        also={"platform": {"profile": "openshift", "namespace": "a-rather-long-namespace"}}),
+    # the rest
+    Bad("observability", {"interval": "half a minute"}, "maas:observability.interval", "not a window"),
+    Bad("timeouts", {"model": "1d"}, "maas:timeouts.model", "not a window", "24h"),
+)  # fmt: skip
