@@ -1,7 +1,7 @@
 """The whole configuration of a stack: one frozen object, or one error that lists everything that is wrong."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -14,7 +14,7 @@ from config.model import Model
 from config.models import Models, host_label
 from config.observability import Observability, Timeouts
 from config.platform import Cluster, Platform
-from config.problems import ConfigError, Problem, closest, from_pydantic, one_of, shown
+from config.problems import HIDDEN, ConfigError, Problem, closest, from_pydantic, one_of, shown
 from config.tiers import Tiers
 from config.values import Domain
 
@@ -40,12 +40,13 @@ class Settings(Model):
     timeouts: Timeouts = Timeouts()
 
     @classmethod
-    def load(cls, stack: str, values: Mapping[str, Any]) -> Self:
+    def load(cls, stack: str, values: Mapping[str, Any], encrypted: Collection[str] = SECRET_KEYS) -> Self:
         """Check everything under `maas:` of a stack.
 
         Args:
             stack: name of the stack, for messages.
             values: stack keys without `maas:`, such as `{"domain": "...", "tiers": {...}}`.
+            encrypted: the keys that the stack file keeps encrypted.
 
         Raises:
             ConfigError: with all problems at once.
@@ -56,6 +57,7 @@ class Settings(Model):
             for key in values
             if key not in aliases
         ]
+        problems += [_in_plain_text(key) for key in SECRET_KEYS if values.get(key) and key not in encrypted]
         sections: dict[str, object] = {}
         for alias, name in aliases.items():
             found = _section(cls, alias, name, values)
@@ -78,6 +80,16 @@ class Settings(Model):
     def served_name(self, model: str) -> str:
         """What callers put into the request's `model`."""
         return self.models[model].served_name or model
+
+
+def _in_plain_text(key: str) -> Problem:
+    return Problem(
+        f"{NAMESPACE}:{key}",
+        HIDDEN,
+        "stands in plain text in the stack file, so it is known to whoever can read the repository",
+        "encrypted values",
+        f"new keys, each set with: pulumi config set --secret --path '{NAMESPACE}:{key}.<user>'",
+    )
 
 
 class _Valid:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from pulumi.runtime import config as runtime_config
 
-from config.settings import NAMESPACE, Settings
+from config.settings import NAMESPACE, SECRET_KEYS, Settings
 
 _TEXT_KEYS = frozenset({"domain"})
 """Keys whose value is a text; those of all others are JSON."""
@@ -20,7 +20,8 @@ def settings(stack: str) -> Settings:
     """
     # pulumi.Config answers for one known key; only the whole bag can show that a key is misspelt.
     everything = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
-    return Settings.load(stack, parsed(everything))
+    encrypted = {key for key in SECRET_KEYS if runtime_config.is_config_secret(f"{NAMESPACE}:{key}")}
+    return Settings.load(stack, parsed(everything), encrypted)
 
 
 def parsed(everything: Mapping[str, str]) -> dict[str, Any]:

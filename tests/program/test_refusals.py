@@ -8,7 +8,7 @@ from pulumi.runtime import mocks
 from pulumi.runtime.proto import resource_pb2
 
 from cli.recorder import record
-from tests.unit.config.bad import BAD, Bad
+from tests.unit.config.bad import BAD, GOOD, Bad
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: f"{bad.key}-{bad.says or bad.fix}")
@@ -27,7 +27,14 @@ def test_a_bad_configuration_is_refused_before_any_resource_is_registered(
         f"maas:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in bad.values().items()
     }
     with pytest.raises(pulumi.RunError, match="problem") as refused:
-        record("bad", config)
+        record("bad", config, secrets=["maas:apiKeys"])
     assert set(registered) <= {"pulumi:pulumi:Stack"}, "something was registered before the configuration was refused"
     assert f"{bad.key}" in str(refused.value)
     assert "c" * 40 not in str(refused.value), "a key is in the message"
+
+
+def test_api_keys_in_plain_text_are_refused_and_not_repeated() -> None:
+    config = {f"maas:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in GOOD.items()}
+    with pytest.raises(pulumi.RunError, match="stands in plain text") as refused:
+        record("bad", config, secrets=[])
+    assert "a" * 40 not in str(refused.value)

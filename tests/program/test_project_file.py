@@ -1,0 +1,21 @@
+import yaml
+
+from cli.paths import ROOT
+from config.settings import NAMESPACE, Settings
+
+PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
+
+
+def test_every_key_is_declared_with_type_and_description_and_with_a_default_unless_it_is_required() -> None:
+    declared = {key.removeprefix(f"{NAMESPACE}:"): value for key, value in PROJECT["config"].items() if "maas:" in key}
+    fields = {field.alias or name: field for name, field in Settings.model_fields.items()}
+    assert declared.keys() == fields.keys()
+    for key, field in fields.items():
+        assert declared[key]["type"] in {"string", "object"}, key
+        assert declared[key]["description"], key
+        assert ("default" in declared[key]) != field.is_required(), f"{key}: the engine demands keys without a default"
+
+
+def test_the_engine_refuses_objects_without_a_name_or_outside_the_stacks_provider() -> None:
+    assert PROJECT["config"]["pulumi:autonaming"]["value"] == {"mode": "disabled"}
+    assert PROJECT["config"]["pulumi:disable-default-providers"]["value"] == ["kubernetes"]
