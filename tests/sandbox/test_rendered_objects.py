@@ -1,0 +1,87 @@
+"""Each object of each stack, as rendered, is taken by the API server with unknown fields refused."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli import render
+from cli.recorder import Object, record, stack_config
+from cli.stackfile import stack_names
+from sandbox.kube import ApiError, Kube
+
+pytestmark = pytest.mark.sandbox
+
+MANAGER = "strict-check"
+STACKS = stack_names()
+
+
+def rendered(stack: str, folder: Path) -> list[tuple[str, dict[str, Any]]]:
+    files = render.write(record(stack, *stack_config(stack)), folder)
+    return [(str(file), yaml.safe_load((folder / file).read_text(encoding="utf-8"))) for file in files]
+
+
+@pytest.fixture
+def namespaces(kubeconfig: Path) -> Any:
+    """The namespaces that the stacks create, really there: a dry run in a missing one is refused."""
+    names = ["llm"]
+
+    async def change(*, there: bool) -> None:
+        async with Kube.connect(kubeconfig) as kube:
+            for name in names:
+                if there:
+                    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+                    await kube.apply(body, field_manager=MANAGER)
+                else:
+                    await kube.delete("v1", "Namespace", name)
+
+    asyncio.run(change(there=True))
+    yield names
+    asyncio.run(change(there=False))
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_rendered_object_passes_strict_validation(stack: str, kubeconfig: Path, tmp_path: Path) -> None:
+    async def refusals() -> dict[str, str]:
+        found: dict[str, str] = {}
+        async with Kube.connect(kubeconfig) as kube:
+            for name, body in rendered(stack, tmp_path):
+                try:
+                    await kube.apply(body, field_manager=MANAGER, force=True, dry_run=True, strict=True)
+                except ApiError as error:
+                    found[name] = str(error)
+        return found
+
+    assert asyncio.run(refusals()) == {}
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize("kind", ["TokenRateLimitPolicy", "InferenceService", "Gateway", "HTTPRoute"])
+def test_the_check_above_would_see_an_unknown_field(kind: str, kubeconfig: Path, tmp_path: Path) -> None:
+    body = next(body for _, body in rendered("sandbox", tmp_path) if body["kind"] == kind)
+    body["spec"]["noSuchField"] = 1
+
+    async def apply() -> None:
+        async with Kube.connect(kubeconfig) as kube:
+            await kube.apply(body, field_manager=MANAGER, force=True, dry_run=True, strict=True)
+
+    with pytest.raises(ApiError, match="noSuchField"):
+        asyncio.run(apply())
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_rendering_twice_gives_the_same_bytes(stack: str, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    one, two = (render.write(record(stack, *stack_config(stack)), folder) for folder in (first, second))
+    assert one == two
+    assert [(first / file).read_bytes() for file in one] == [(second / file).read_bytes() for file in two]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_object_is_rendered_once(stack: str, tmp_path: Path) -> None:
+    recording = record(stack, *stack_config(stack))
+    objects: tuple[Object, ...] = recording.objects
+    assert len(render.write(recording, tmp_path)) == len(objects)
