@@ -3,8 +3,9 @@
 import asyncio
 import json
 import random
+import re
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ _GONE = 410
 _NOT_FOUND = 404
 _CONFLICT = 409
 _TOO_MANY = 429
+_NOT_SERVED = "NotServed"
 _TRANSIENT = frozenset({500, 502, 503, 504})
 _WATCH_SECONDS = 240.0
 """Length of one watch request, renewed from where it stopped (the server's own limit is 5 to 10 minutes)."""
@@ -137,6 +139,12 @@ class _WatchState:
     known: dict[str, Object] = field(default_factory=dict[str, Object])
     failures: int = 0
 
+    @classmethod
+    def starting(cls, since: Object | None) -> Self:
+        if since is None:
+            return cls(version=None)
+        return cls(version=since["metadata"]["resourceVersion"], known={since["metadata"]["uid"]: since})
+
     def remember(self, event: Event) -> None:
         self.failures = 0
         self.version = str(event.object["metadata"]["resourceVersion"])
@@ -172,11 +180,25 @@ class Kube:
     """One API server, one connection pool. Use as `async with Kube.connect(kubeconfig) as kube`."""
 
     def __init__(
-        self, connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None, retry: Retry | None = None
+        self,
+        connection: Connection,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        retry: Retry | None = None,
+        on_warning: Callable[[str, str], None] | None = None,
     ) -> None:
+        """Prepare the client.
+
+        Args:
+            connection: Where the server is and how to log in.
+            transport: In place of real sockets, for tests.
+            retry: Other bounds for repeated requests.
+            on_warning: Is told target and text of each warning of the server (deprecations, unknown fields).
+        """
         self.server = connection.server
         self.namespace = connection.namespace
         self._retry = retry or Retry()
+        self._on_warning = on_warning
         self._groups: dict[str, _GroupVersion] = {}
         self._http = httpx.AsyncClient(
             base_url=connection.server,
@@ -290,16 +312,9 @@ class Kube:
             ApiError: Refused.
             NoMatchError: The kind is not served.
         """
-        url = await self.path(api_version, kind, name, namespace, subresource)
-        response = await self._send(
-            "PATCH",
-            url,
-            reference(kind, name, namespace),
-            params=_params(field_manager, dry_run=dry_run),
-            body=patch,
-            content_type=MERGE,
-        )
-        return _json(response)
+        params = _params(field_manager, dry_run=dry_run)
+        where = (api_version, kind, name, namespace, subresource)
+        return await self._call("PATCH", where, params=params, body=patch, content_type=MERGE)
 
     async def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """The object, or None when it, or its kind, does not exist.
@@ -308,8 +323,7 @@ class Kube:
             ApiError: Any refusal but "not found".
         """
         try:
-            url = await self.path(api_version, kind, name, namespace)
-            return _json(await self._send("GET", url, reference(kind, name, namespace)))
+            return await self._call("GET", (api_version, kind, name, namespace, None))
         except ApiError as error:
             if error.not_found:
                 return None
@@ -358,8 +372,7 @@ class Kube:
         if uid:
             body["preconditions"] = {"uid": uid}
         try:
-            url = await self.path(api_version, kind, name, namespace)
-            return _json(await self._send("DELETE", url, reference(kind, name, namespace), body=body))
+            return await self._call("DELETE", (api_version, kind, name, namespace, None), body=body)
         except ApiError as error:
             if error.not_found:
                 return None
@@ -373,7 +386,7 @@ class Kube:
         *,
         name: str | None = None,
         label_selector: str | None = None,
-        resource_version: str | None = None,
+        since: Object | None = None,
         seconds: float = 600.0,
     ) -> AsyncGenerator[Event, None]:
         """Yield what is there (as ADDED) and then each change, until `seconds` have passed.
@@ -387,7 +400,7 @@ class Kube:
             namespace: All when None.
             name: Only the object of this name.
             label_selector: Only objects with these labels.
-            resource_version: Start after this version instead of with what is there.
+            since: Take this object as known and start after its version, instead of with what is there.
             seconds: When the iteration simply ends.
 
         Raises:
@@ -395,7 +408,7 @@ class Kube:
             NoMatchError: The kind is not served.
         """
         deadline = time.monotonic() + seconds
-        state = _WatchState(version=resource_version)
+        state = _WatchState.starting(since)
         selectors = {"labelSelector": label_selector, "fieldSelector": f"metadata.name={name}" if name else None}
         target = reference(kind, name or "(all)", namespace)
         while (remaining := deadline - time.monotonic()) > 0:
@@ -513,17 +526,34 @@ class Kube:
         subresource: str | None = None,
     ) -> Object:
         metadata = cast("Object", obj.get("metadata") or {})
-        name, namespace = str(metadata.get("name") or ""), metadata.get("namespace")
-        url = await self.path(
-            obj["apiVersion"],
-            obj["kind"],
-            None if method == "POST" else name,
-            # A POST goes to the collection of one namespace; path() would otherwise name that of all namespaces.
-            namespace or (self.namespace if method == "POST" else None),
-            subresource,
-        )
-        target = reference(obj["kind"], name, namespace)
-        return _json(await self._send(method, url, target, params=params, body=obj, content_type=content_type))
+        where = (obj["apiVersion"], obj["kind"], metadata.get("name"), metadata.get("namespace"), subresource)
+        return await self._call(method, where, params=params, body=obj, content_type=content_type)
+
+    async def _call(
+        self,
+        method: str,
+        where: tuple[str, str, str | None, str | None, str | None],
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """Send a request about one object: apiVersion, kind, name, namespace, subresource."""
+        api_version, kind, name, namespace, subresource = where
+        target = reference(kind, name or "", namespace)
+        if method == "POST":
+            # A POST goes to the collection of one namespace; without a namespace, path() would name that of all.
+            url = await self.path(api_version, kind, None, namespace or self.namespace, subresource)
+        else:
+            url = await self.path(api_version, kind, name, namespace, subresource)
+        try:
+            return _json(await self._send(method, url, target, params=params, body=body, content_type=content_type))
+        except ApiError as error:
+            if error.reason != _NOT_SERVED:
+                raise
+            # Discovery is out of date: the CRD has gone since.
+            self.forget(api_version)
+            raise NoMatchError(api_version, kind, target) from error
 
     async def _list(
         self, api_version: str, kind: str, namespace: str | None, selectors: Mapping[str, str | None]
@@ -555,6 +585,12 @@ class Kube:
                 if event:
                     yield event
 
+    def _tell_warnings(self, response: httpx.Response, target: str) -> None:
+        if self._on_warning is None or "Warning" not in response.headers:
+            return
+        for text in _WARNING.findall(response.headers["Warning"]):
+            self._on_warning(target, text.replace('\\"', '"'))
+
     async def _send(  # noqa: PLR0913
         self,
         method: str,
@@ -581,6 +617,7 @@ class Kube:
                     raise failure from error
             else:
                 if response.is_success:
+                    self._tell_warnings(response, target)
                     return response
                 failure = _refusal(response, target)
                 transient = response.status_code in _TRANSIENT and repeatable
@@ -592,6 +629,10 @@ class Kube:
                 raise failure
             await asyncio.sleep(pause)
         raise AssertionError("Retry.attempts is at least 1")
+
+
+_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
+"""A Warning header's text; RFC 9111 lets several stand in one header."""
 
 
 def _params(field_manager: str, *, dry_run: bool, strict: bool = False) -> dict[str, str]:
@@ -617,6 +658,8 @@ def _refusal(response: httpx.Response, target: str) -> ApiError:
     except ValueError:
         body = None
     if not isinstance(body, dict):
+        if response.status_code == _NOT_FOUND:
+            return ApiError(_NOT_FOUND, _NOT_SERVED, "the server does not serve this path", target)
         return ApiError(response.status_code, response.reason_phrase, response.text[:500].strip(), target)
     return _from_status(cast("Object", body), response.status_code, target)
 
