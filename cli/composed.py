@@ -56,8 +56,8 @@ def merge(tracked: Mapping[str, Any], earlier: Mapping[str, Any], project: str =
     config = full_keys(tracked.get("config") or {}, project)
     if hidden := sorted(key for key, value in config.items() if has_secret(value)):
         raise MaasError(
-            f"{stack_file(SANDBOX).name} has encrypted values: {', '.join(hidden)}. The sandbox generates its own keys, "
-            "which stay with its state: remove these values.",
+            f"{stack_file(SANDBOX).name} has encrypted values: {', '.join(hidden)}. The sandbox generates its own "
+            "keys, which stay with its state: remove these values.",
             code=Exit.CONFIG,
         )
     users = mapping(config.get("maas:users"))

@@ -13,7 +13,6 @@ from typing import Any
 import psutil
 from pulumi.automation import CommandResult as Result
 from pulumi.automation import (
-    ConfigValue,
     Deployment,
     LocalWorkspace,
     OutputMap,
@@ -61,20 +60,22 @@ class Engine(PulumiCommand):
         self._environment = {**kept, **environment, "PATH": path, OWNER: owner_mark()}
         self._running: subprocess.Popen[str] | None = None
 
-    def run(
+    def run(  # noqa: PLR0913 - the SDK's signature, and one
         self,
         args: list[str],
         cwd: str,
         additional_env: Mapping[str, str],
         on_output: Callable[[str], Any] | None = None,
         on_error: Callable[[str], Any] | None = None,
+        *,
+        stdin: str | None = None,
     ) -> Result:
-        """Run one command to its end; see PulumiCommand."""
+        """Run one command to its end, with `stdin` as its input; see PulumiCommand."""
         words = [self.command, "--non-interactive", *(word for word in args if word != "--non-interactive")]
         environment = {**self._environment, **additional_env, "PULUMI_AUTOMATION_API": "true"}
         process = subprocess.Popen(  # noqa: S603 - the engine, with our own words
             words,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
@@ -85,6 +86,9 @@ class Engine(PulumiCommand):
         )
         self._running = process
         try:
+            if process.stdin:
+                process.stdin.write(stdin or "")
+                process.stdin.close()
             out, err = _collect(process, on_output, on_error)
         finally:
             self._running = None
@@ -210,10 +214,14 @@ class Session:
         """Delete all that the stack has."""
         self._attempt(lambda: self.stack.destroy(on_event=on_event, show_secrets=False, color="never"))
 
-    def set_secrets(self, values: Mapping[str, str]) -> None:
-        """Write secret settings, by path (`maas:apiKeys["alice"]`), in one command."""
-        config = {path: ConfigValue(value=value, secret=True) for path, value in values.items()}
-        self._attempt(lambda: self.stack.set_all_config(config, path=True))
+    def set_secret(self, path: str, value: str) -> None:
+        """Encrypt a setting, by path (`maas:apiKeys["alice"]`), into the stack file.
+
+        The Automation API would put the value on the command line, where every user of the machine can read it: it goes
+        by standard input instead, one command a value.
+        """
+        words = ["config", "set", "--path", "--secret", "--stack", self.stack.name, path]
+        self.engine.run(words, str(self.stack.workspace.work_dir), {}, stdin=value)
 
     def forget_pending_operations(self) -> int:
         """Drop the marks of operations that a killed run left half done; says how many there were."""

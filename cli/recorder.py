@@ -172,7 +172,7 @@ def _record(stack: str, config: dict[str, str], secrets: list[str], program: Pat
 
     # Drains every registration, and raises what an apply raised.
     drained = cast("Callable[[], None]", mocks.test(run))  # pyright: ignore[reportUnknownMemberType] - the SDK types nothing here
-    with _without_kubeconfig():
+    with _without_ambient_settings():
         drained()
     return Recording(
         stack=stack,
@@ -192,14 +192,14 @@ def _export(name: str, value: object, into: dict[str, tuple[Any, bool]]) -> pulu
 
 
 @contextmanager
-def _without_kubeconfig() -> Generator[None]:
-    """What the caller's kubeconfig says must not change what is recorded."""
-    kept = os.environ.pop("KUBECONFIG", None)
+def _without_ambient_settings() -> Generator[None]:
+    """What the SDK would read from the caller's environment must not change what is recorded."""
+    names = [name for name in os.environ if name == "KUBECONFIG" or name.startswith("PULUMI_K8S_")]
+    kept = {name: os.environ.pop(name) for name in names}
     try:
         yield
     finally:
-        if kept is not None:
-            os.environ["KUBECONFIG"] = kept
+        os.environ.update(kept)
 
 
 class _Echo(mocks.Mocks):

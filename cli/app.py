@@ -1,0 +1,272 @@
+"""The commands. Only names, options and help: what they do is imported when it is asked for, so that help is quick."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.exits import HELP, Exit, MaasError
+from cli.paths import ROOT, of_user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cli.console import Console
+    from cli.operations import Options
+
+app = typer.Typer(
+    name="maas",
+    help="Models-as-a-Service on Kuadrant: one stack file, one deployment.",
+    epilog=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+sandbox_app = typer.Typer(
+    help="The embedded control plane by itself: a real API server on loopback, without the stack.", no_args_is_help=True
+)
+app.add_typer(sandbox_app, name="sandbox")
+
+Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack: the middle of Pulumi.<stack>.yaml.")]
+Name = Annotated[str, typer.Option("--name", help="Which sandbox; several can live side by side.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. The sandbox never asks.")]
+ExpectNoChanges = Annotated[bool, typer.Option("--expect-no-changes", help="Exit with 4 when there are changes.")]
+StandIn = Annotated[
+    bool, typer.Option("--stand-in", help="Use the sandbox's provider instead of the official kubernetes plugin.")
+]
+ProviderName = Annotated[
+    str, typer.Option("--provider", envvar="MAAS_PROVIDER", help="auto, official or stand-in.", metavar="WHICH")
+]
+
+
+@app.command(epilog=HELP)
+def up(  # noqa: PLR0913 - its options
+    stack: Stack = "sandbox",
+    name: Name = "sandbox",
+    provider: ProviderName = "auto",
+    *,
+    stand_in: StandIn = False,
+    json_: Json = False,
+    yes: Yes = False,
+) -> None:
+    """Deploy a stack. The sandbox is started first; from nothing that takes minutes once, for its tools."""
+    from cli.operations import Command  # noqa: PLC0415
+
+    _end(Command(_options(stack, name, provider, stand_in=stand_in, as_json=json_, yes=yes), _console()).up())
+
+
+@app.command(epilog=HELP)
+def preview(  # noqa: PLR0913 - its options
+    stack: Stack = "sandbox",
+    name: Name = "sandbox",
+    provider: ProviderName = "auto",
+    *,
+    expect_no_changes: ExpectNoChanges = False,
+    stand_in: StandIn = False,
+    json_: Json = False,
+) -> None:
+    """Show what `up` would change, object by object and field by field."""
+    from cli.operations import Command  # noqa: PLC0415
+
+    command = Command(_options(stack, name, provider, stand_in=stand_in, as_json=json_), _console())
+    _end(command.preview(expect_no_changes=expect_no_changes))
+
+
+@app.command(epilog=HELP)
+def refresh(  # noqa: PLR0913 - its options
+    stack: Stack = "sandbox",
+    name: Name = "sandbox",
+    provider: ProviderName = "auto",
+    *,
+    expect_no_changes: ExpectNoChanges = False,
+    preview_only: Annotated[bool, typer.Option("--preview-only", help="Look, but do not remember.")] = False,
+    stand_in: StandIn = False,
+    json_: Json = False,
+) -> None:
+    """Show what somebody changed on the cluster behind Pulumi's back; the next `up` puts it right.
+
+    With --expect-no-changes nothing is remembered, so that asking twice gives the same answer.
+    """
+    from cli.operations import Command  # noqa: PLC0415
+
+    command = Command(_options(stack, name, provider, stand_in=stand_in, as_json=json_), _console())
+    _end(command.refresh(expect_no_changes=expect_no_changes, preview_only=preview_only))
+
+
+@app.command(epilog=HELP)
+def destroy(  # noqa: PLR0913 - its options
+    stack: Stack = "sandbox",
+    name: Name = "sandbox",
+    provider: ProviderName = "auto",
+    *,
+    stand_in: StandIn = False,
+    json_: Json = False,
+    yes: Yes = False,
+) -> None:
+    """Delete all that a stack has on its cluster; a sandbox keeps running (`down` stops it, too)."""
+    from cli.operations import Command  # noqa: PLC0415
+
+    _end(Command(_options(stack, name, provider, stand_in=stand_in, as_json=json_, yes=yes), _console()).destroy())
+
+
+@app.command(epilog=HELP)
+def down(name: Name = "sandbox", provider: ProviderName = "auto", *, json_: Json = False) -> None:
+    """Destroy the sandbox's stack and stop the sandbox. Nothing stays but the tools in the cache."""
+    from cli.operations import Command  # noqa: PLC0415
+
+    _end(Command(_options("sandbox", name, provider, as_json=json_), _console()).down())
+
+
+@app.command(epilog=HELP)
+def render(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; earlier renders there are replaced.")],
+    stack: Stack = "sandbox",
+    *,
+    json_: Json = False,
+) -> None:
+    """Write each object that a stack would deploy as a YAML file, secrets redacted. Needs no engine and no cluster."""
+    from cli import render as files  # noqa: PLC0415
+    from cli.operations import Command, Options  # noqa: PLC0415
+
+    folder = of_user(out)
+
+    def work() -> None:
+        written = files.write(Command(Options(stack=stack, json=json_), _console()).check(), folder)
+        if json_:
+            typer.echo(json.dumps({"result": "succeeded", "files": [str(path) for path in written]}, indent=2))
+        else:
+            typer.echo(f"{len(written)} objects of stack {stack} in {folder}.")
+
+    _guarded(work)
+
+
+@sandbox_app.command("up", epilog=HELP)
+def sandbox_up(name: Name = "sandbox") -> None:
+    """Start the control plane: API server, scheduler, CRDs, fake CPU and GPU nodes."""
+
+    def work() -> None:
+        from sandbox import lifecycle  # noqa: PLC0415
+        from sandbox.instance import Sandbox  # noqa: PLC0415
+
+        lifecycle.up(Sandbox.open(name), _console())
+
+    _guarded(work)
+
+
+@sandbox_app.command("down", epilog=HELP)
+def sandbox_down(name: Name = "sandbox") -> None:
+    """Stop the control plane and forget it, with whatever a stack has on it. The same as `maas down`."""
+    down(name)
+
+
+@sandbox_app.command("status", epilog=HELP)
+def sandbox_status(name: Name = "sandbox", *, json_: Json = False) -> None:
+    """Say whether the control plane runs, and where."""
+
+    def work() -> None:
+        from sandbox import lifecycle  # noqa: PLC0415
+        from sandbox.instance import Sandbox  # noqa: PLC0415
+
+        sandbox = Sandbox.open(name)
+        running = lifecycle.status(sandbox).running
+        facts = {"name": name, "running": running, "server": sandbox.server, "kubeconfig": str(sandbox.kubeconfig)}
+        if json_:
+            typer.echo(json.dumps(facts, indent=2))
+        elif running:
+            typer.echo(f"Sandbox {name} is running at {sandbox.server}; kubeconfig: {sandbox.kubeconfig}")
+        else:
+            typer.echo(f"Sandbox {name} is not running. Start it: ./maas up")
+
+    _guarded(work)
+
+
+@sandbox_app.command("kubeconfig", epilog=HELP)
+def sandbox_kubeconfig(name: Name = "sandbox") -> None:
+    """Print the path of the kubeconfig, for `kubectl --kubeconfig $(./maas sandbox kubeconfig) ...`."""
+
+    def work() -> None:
+        from sandbox.instance import Sandbox  # noqa: PLC0415
+
+        path = Sandbox.open(name).kubeconfig
+        if not path.is_file():
+            raise MaasError(f"Sandbox {name} is not there. Start it: ./maas up")
+        typer.echo(path)
+
+    _guarded(work)
+
+
+@app.command(
+    "test",
+    epilog=HELP,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+def check(
+    context: typer.Context,
+    *,
+    fast: Annotated[bool, typer.Option("--fast", help="Leave out what needs a control plane; under a minute.")] = False,
+) -> None:
+    """Check and test this project. What follows the options goes to pytest, such as `-k limits` or a path."""
+    from cli.checks import run  # noqa: PLC0415
+
+    _end(Exit(run(context.args, fast=fast, console=_console())))
+
+
+def _options(  # noqa: PLR0913 - what the commands have in common
+    stack: str, name: str, provider: str, *, stand_in: bool = False, as_json: bool = False, yes: bool = False
+) -> "Options":
+    from cli.operations import Options  # noqa: PLC0415
+    from cli.provider import Choice  # noqa: PLC0415
+
+    try:
+        choice = Choice.STAND_IN if stand_in else Choice(provider)
+    except ValueError:
+        raise typer.BadParameter(f"{provider!r} is none of {', '.join(Choice)}", param_hint="--provider") from None
+    return Options(stack=stack, sandbox=name, json=as_json, yes=yes, provider=choice)
+
+
+def _console() -> "Console":
+    from cli.console import Console  # noqa: PLC0415
+
+    return Console()
+
+
+def _guarded(work: "Callable[[], None]") -> None:
+    """Run something short; its errors become one line and an exit code."""
+    from sandbox.instance import SandboxError  # noqa: PLC0415
+    from sandbox.tools.errors import ToolError  # noqa: PLC0415
+
+    try:
+        work()
+    except MaasError as error:
+        typer.echo(str(error), err=True)
+        _end(error.code)
+    except (SandboxError, ToolError) as error:
+        typer.echo(str(error), err=True)
+        _end(Exit.FAILED)
+
+
+def _end(code: Exit) -> None:
+    raise typer.Exit(int(code))
+
+
+def _on_terminate(number: int, frame: FrameType | None) -> None:
+    """A polite request to end is handled like Ctrl-C: the engine is asked to cancel and the state is saved."""
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line."""
+    signal.signal(signal.SIGTERM, _on_terminate)
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    try:
+        app(prog_name="maas")
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)

@@ -1,0 +1,368 @@
+"""What the commands do: open the stack, run the engine on it, say what came of it."""
+
+import hashlib
+import shutil
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pulumi
+from filelock import FileLock, Timeout
+from pulumi.automation.errors import CommandError
+from rich.prompt import Confirm
+
+from cli import composed, recovery, summary
+from cli.console import Console
+from cli.engine import Engine, Session
+from cli.exits import Exit, MaasError
+from cli.paths import ROOT
+from cli.provider import Choice, attached
+from cli.recorder import Recording, RecordingError, record
+from cli.stackfile import SANDBOX, mapping, stack_config
+from cli.summary import Summary
+from cli.target import Target, of_sandbox, of_stack
+from cli.tracker import Diagnostic, Tracker
+from sandbox import lifecycle
+from sandbox.instance import Sandbox, SandboxError
+from sandbox.kube import ApiError
+from sandbox.kubeconfig import KubeconfigError
+from sandbox.toolbox import ToolError, find
+from sandbox.tools.declarations import TOOLS
+
+PROGRAM = ROOT / "__main__.py"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says, the same for all commands."""
+
+    stack: str = SANDBOX
+    sandbox: str = "sandbox"
+    """Name of the sandbox, for the sandbox stack."""
+    json: bool = False
+    yes: bool = False
+    provider: Choice = Choice.AUTO
+
+
+Work = Callable[[Session, Tracker], None]
+
+
+class Command:
+    """One command on one stack, from its first check to what it says at the end."""
+
+    def __init__(self, options: Options, console: Console) -> None:
+        self.options = options
+        self.console = console
+        self._began = time.monotonic()
+        self._tracker = Tracker()
+
+    def up(self) -> Exit:
+        """Make the cluster what the stack's settings say; for the sandbox, start it first."""
+        return self._report(self._up)
+
+    def preview(self, *, expect_no_changes: bool) -> Exit:
+        """Show what `up` would do."""
+
+        def work() -> Exit:
+            recording = self.check()
+            with self._opened() as (target, session):
+                self._require_running(target)
+                self._run("Preview", recording_counts(recording), lambda t: session.preview(t.on_event))
+            return self._changes("would be", expect_no_changes=expect_no_changes)
+
+        return self._report(work)
+
+    def refresh(self, *, expect_no_changes: bool, preview_only: bool) -> Exit:
+        """Find out what is really there. With `expect_no_changes` or `preview_only`, remember nothing."""
+
+        def work() -> Exit:
+            with self._opened(create=False) as (target, session):
+                self._require_running(target)
+                looking = preview_only or expect_no_changes
+                self._run("Refresh", {}, lambda t: session.refresh(t.on_event, preview_only=looking))
+            return self._changes("", expect_no_changes=expect_no_changes)
+
+        return self._report(work)
+
+    def destroy(self) -> Exit:
+        """Delete all that the stack has on its cluster."""
+
+        def work() -> Exit:
+            with self._opened(create=False) as (target, session):
+                self._require_running(target)
+                self._confirm(f"Delete everything that stack {target.stack} has on its cluster?", target)
+                self._run("Destroy", {}, lambda t: session.destroy(t.on_event))
+            self._say(f"Destroyed: {summary.counts(self._tracker.changes)}.")
+            return Exit.OK
+
+        return self._report(work)
+
+    def down(self) -> Exit:
+        """Destroy the sandbox's stack, stop the sandbox, and leave nothing of either."""
+
+        def work() -> Exit:
+            sandbox = Sandbox.open(self.options.sandbox)
+            target = of_sandbox(sandbox)
+            with self._held(target):
+                self._destroy_if_possible(target)
+                lifecycle.down(sandbox, self.console)
+                shutil.rmtree(sandbox.folder, ignore_errors=True)
+            target.lock.unlink(missing_ok=True)
+            self._say(f"Sandbox {sandbox.name} is gone.")
+            return Exit.OK
+
+        return self._report(work)
+
+    def check(self) -> Recording:
+        """Run the program on the stack's settings alone: what is wrong with them is said before anything is touched."""
+        values, secrets = stack_config(self.options.stack)
+        try:
+            return record(self.options.stack, values, secrets)
+        except pulumi.RunError as error:
+            raise MaasError(str(error), code=Exit.CONFIG) from error
+        except RecordingError as error:
+            raise MaasError(str(error)) from error
+
+    def _up(self) -> Exit:
+        recording = self.check()
+        with self._opened(start=True) as (target, session):
+            refresh = target.sandbox is not None and self._cluster_is_new(target)
+            if refresh:
+                self.console.note("The control plane is a new one: looking at what is really there first.")
+            if target.sandbox is None and not self.options.yes:
+                self._run("Preview", recording_counts(recording), lambda t: session.preview(t.on_event))
+                self._show_changes("would be")
+                self._confirm(f"Deploy stack {target.stack}?", target)
+            self._run("Up", recording_counts(recording), lambda t: session.up(t.on_event, refresh=refresh))
+            if target.sandbox:
+                _remember_cluster(target)
+            self._show_changes("")
+            if not self.options.json:
+                summary.show(self.console.out, summary.closing(self._tracker.outputs, self._hints(target)))
+        return Exit.OK
+
+    # What every command needs.
+
+    @contextmanager
+    def _opened(self, *, start: bool = False, create: bool = True) -> Generator[tuple[Target, Session]]:
+        """The stack, ready to be worked on: nobody else at it, no remains of a killed run, a provider at hand."""
+        target = self._target()
+        with ExitStack() as stack:
+            stack.enter_context(self._held(target))
+            pulumi_program = find("pulumi", self.console)
+            if target.sandbox:
+                self._prepare_sandbox(target, pulumi_program, start=start)
+            stack.enter_context(target.in_this_process())
+            self._recover(target)
+            extra = stack.enter_context(attached(self.options.provider, target, pulumi_program, self.console))
+            yield target, self._session(target, pulumi_program, extra, create=create)
+
+    def _target(self) -> Target:
+        if self.options.stack == SANDBOX:
+            return of_sandbox(Sandbox.open(self.options.sandbox))
+        return of_stack(self.options.stack)
+
+    @contextmanager
+    def _held(self, target: Target) -> Generator[None]:
+        """Keep other commands off the stack. The system drops the lock when its holder dies."""
+        lock = FileLock(target.lock)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            what = f"sandbox {target.sandbox.name}" if target.sandbox else f"stack {target.stack}"
+            raise MaasError(f"Another command is at work on {what}. Wait for it to end, then try again.") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _prepare_sandbox(self, target: Target, program: Path, *, start: bool) -> None:
+        """Compose the project, and, with `start`, bring the control plane up meanwhile."""
+        assert target.sandbox is not None  # noqa: S101 - the caller has looked
+        missing = composed.compose(target.work_dir)
+        failures: list[BaseException] = []
+
+        def give_keys() -> None:
+            try:
+                self._recover(target)
+                session = self._session(target, program, {})
+                for path, key in composed.new_keys(missing).items():
+                    session.set_secret(path, key)
+            except BaseException as error:  # noqa: BLE001 - carried over to the waiting thread
+                failures.append(error)
+
+        giver = threading.Thread(target=give_keys, name="keys", daemon=True)
+        if missing and start:
+            giver.start()
+        if start:
+            lifecycle.up(target.sandbox, self.console)
+        if giver.is_alive() or failures:
+            with self.console.step("API keys for the sandbox's users", usually_seconds=3):
+                giver.join()
+        if failures:
+            raise failures[0]
+
+    def _session(self, target: Target, program: Path, extra: Mapping[str, str], *, create: bool = True) -> Session:
+        engine = Engine(program, TOOLS["pulumi"].version, {**target.environment, **extra}, target.without)
+        backend = target.backend
+        exists = backend.exists if backend else None
+        if not create and exists is False:
+            raise MaasError(f"Stack {target.stack} does not exist: nothing was deployed from here.", code=Exit.USAGE)
+        return Session(engine, target.stack, target.work_dir, PROGRAM, exists=exists, create=create)
+
+    def _recover(self, target: Target) -> None:
+        backend = target.backend
+        if backend is None or not backend.folder.is_dir():
+            return
+        recovery.recover(backend, self.console)
+
+    def _run(self, title: str, expected: Mapping[str, int], work: Callable[[Tracker], None]) -> None:
+        """Run one operation of the engine, showing how far it is."""
+        self._tracker = Tracker(expected)
+        with self.console.watch(title, self._tracker):
+            work(self._tracker)
+
+    def _require_running(self, target: Target) -> None:
+        if target.sandbox and not lifecycle.status(target.sandbox).running:
+            raise MaasError(f"Sandbox {target.sandbox.name} is not running. Start it: ./maas up, or ./maas sandbox up.")
+
+    def _confirm(self, question: str, target: Target) -> None:
+        if target.sandbox or self.options.yes:
+            return
+        if not sys.stdin.isatty() or self.options.json:
+            raise MaasError("Nobody can be asked here: say --yes.", code=Exit.USAGE)
+        if not Confirm.ask(question, console=self.console.err, default=False):
+            raise MaasError("Nothing was changed.", code=Exit.OK)
+
+    def _destroy_if_possible(self, target: Target) -> None:
+        """Destroy the stack in good order; where that cannot be, its objects go with the control plane all the same."""
+        assert target.sandbox is not None  # noqa: S101 - `down` is for sandboxes only
+        backend = target.backend
+        if backend is None or not backend.exists or not lifecycle.status(target.sandbox).running:
+            return
+        try:
+            self._recover(target)
+            if not backend.resources():
+                return
+            program = find("pulumi", self.console)
+            with (
+                target.in_this_process(),
+                attached(self.options.provider, target, program, self.console) as extra,
+            ):
+                session = self._session(target, program, extra)
+                self._run("Destroy", {}, lambda tracker: session.destroy(tracker.on_event))
+        except (MaasError, CommandError, ToolError) as error:
+            if isinstance(error, MaasError) and error.code is Exit.INTERRUPTED:
+                raise
+            self.console.note(
+                f"The stack could not be destroyed in good order; its objects go with the control plane. {error}"
+            )
+
+    # What comes of it.
+
+    def _report(self, work: Callable[[], Exit]) -> Exit:
+        """Run a command, turn what it raises into words and an exit code, and print the JSON when that is wanted."""
+        message = ""
+        try:
+            code = work()
+        except MaasError as error:
+            code, message = error.code, str(error)
+        except CommandError as error:
+            code, message = self._explain(error)
+        except (ToolError, SandboxError, KubeconfigError, ApiError) as error:
+            code, message = Exit.FAILED, str(error)
+        except KeyboardInterrupt:
+            code, message = Exit.INTERRUPTED, "Interrupted. The same command again goes on from here."
+        if message:
+            (self.console.error if code else self.console.note)(message)
+        if self.options.json:
+            result = Summary.of(self._tracker, time.monotonic() - self._began, code)
+            if message and not result.errors:
+                result = replace(result, errors=[Diagnostic("error", message)])
+            self.console.out.out(result.as_json(), highlight=False)
+        return code
+
+    def _explain(self, error: CommandError) -> tuple[Exit, str]:
+        """The engine failed: what the objects' errors say, or else what the engine itself said."""
+        if self._tracker.errors:
+            return Exit.FAILED, summary.problems(self._tracker.errors, self._describe())
+        return Exit.FAILED, _own_words(error)
+
+    def _describe(self) -> str:
+        if self.options.stack != SANDBOX:
+            return "kubectl describe -n <namespace>"
+        return f"kubectl --kubeconfig $(./maas sandbox kubeconfig{self._named()}) describe -n <namespace>"
+
+    def _named(self) -> str:
+        return "" if self.options.sandbox == "sandbox" else f" --name {self.options.sandbox}"
+
+    def _changes(self, would: str, *, expect_no_changes: bool) -> Exit:
+        self._show_changes(would)
+        if expect_no_changes and self._tracker.changed:
+            self.console.error("Changes were found where none were expected.")
+            return Exit.CHANGES
+        return Exit.OK
+
+    def _show_changes(self, would: str) -> None:
+        if self.options.json:
+            return
+        # A first deployment creates everything: the counts say it, and the closing table shows it.
+        if self._tracker.steps and (would or set(self._tracker.changes) != {"create"}):
+            summary.show(self.console.out, summary.changed_objects(self._tracker.steps))
+        seconds = time.monotonic() - self._began
+        self._say(f"{would.capitalize()} {summary.counts(self._tracker.changes)}".strip() + f" ({seconds:.0f} s).")
+
+    def _say(self, text: str) -> None:
+        if not self.options.json:
+            self.console.out.print(text)
+
+    def _hints(self, target: Target) -> Sequence[tuple[str, str]]:
+        named, stack = self._named(), "" if target.sandbox else f" --stack {target.stack}"
+        namespace = mapping(self._tracker.outputs.get("gateway")).get("namespace", "llm")
+        hints = [
+            (f"./maas preview{stack}{named}", f"after editing Pulumi.{target.stack}.yaml: what would change"),
+            (f"./maas refresh{stack}{named}", "what somebody changed behind Pulumi's back"),
+        ]
+        look = (f"kubectl get gateway,httproute,inferenceservice -n {namespace}", "what stands")
+        if not target.sandbox:
+            return [look, *hints]
+        here = (f"export KUBECONFIG=$(./maas sandbox kubeconfig{named})", "have kubectl speak to the sandbox")
+        return [here, look, *hints, (f"./maas down{named}", "take it all away again")]
+
+    @staticmethod
+    def _cluster_is_new(target: Target) -> bool:
+        """Whether the state speaks of another control plane than the one that runs now."""
+        backend, mark = target.backend, _cluster_mark(target)
+        if backend is None or not backend.exists or not backend.resources():
+            return False
+        return not mark.is_file() or mark.read_text(encoding="utf-8") != _cluster_id(target)
+
+
+def recording_counts(recording: Recording) -> dict[str, int]:
+    """How many resources each layer will have, layers in the order of the program."""
+    return dict(Counter(each.layer or "stack" for each in recording.resources))
+
+
+def _cluster_mark(target: Target) -> Path:
+    return target.work_dir / "cluster-id"
+
+
+def _remember_cluster(target: Target) -> None:
+    _cluster_mark(target).write_text(_cluster_id(target), encoding="utf-8")
+
+
+def _cluster_id(target: Target) -> str:
+    """What tells one control plane from the next: the certificates in its kubeconfig."""
+    return hashlib.sha256(target.kubeconfig.read_bytes()).hexdigest() if target.kubeconfig else ""
+
+
+def _own_words(error: CommandError) -> str:
+    """The engine's own message, of the pieces that the SDK glues together."""
+    _, _, said = str(error).partition("stdout: ")
+    out, _, err = said.partition("\n stderr: ")
+    return err.strip() or out.strip() or str(error).strip()

@@ -1,0 +1,154 @@
+"""Where a stack lives: its project folder, its state, and the environment that the engine works in."""
+
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from cli.exits import Exit, MaasError
+from cli.files import passphrase_file, private_folder
+from cli.paths import ROOT, home
+from cli.recovery import Backend
+from cli.stackfile import PROJECT_FILE, SANDBOX, mapping, read, stack_file
+from sandbox.instance import Sandbox
+
+_ALWAYS = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One stack, and all that is needed to work on it."""
+
+    stack: str
+    project: str
+    work_dir: Path
+    """The folder of Pulumi.yaml and Pulumi.<stack>.yaml that the engine uses."""
+    environment: Mapping[str, str]
+    """What the engine has in its environment, beside our own."""
+    without: frozenset[str]
+    """What of our own environment the engine must not see."""
+    kubeconfig: Path | None
+    """The cluster's kubeconfig; None when the usual rules decide (KUBECONFIG, ~/.kube/config)."""
+    sandbox: Sandbox | None
+    """The embedded control plane, for the sandbox's stack."""
+    lock: Path
+    """The file that keeps two commands from working on the stack at once."""
+
+    @property
+    def backend(self) -> Backend | None:
+        """The state, when it is a local folder."""
+        url = self.environment.get("PULUMI_BACKEND_URL", os.environ.get("PULUMI_BACKEND_URL", ""))
+        if not url.startswith("file://"):
+            return None
+        path = Path(unquote(url.removeprefix("file://"))).expanduser()
+        return Backend(url, path, self.project, self.stack)
+
+    @contextmanager
+    def in_this_process(self) -> Generator[None]:
+        """The SDK runs the program in this process and reads a few of the same variables: KUBECONFIG, PULUMI_K8S_*."""
+        kept = dict(os.environ)
+        for name in self.without:
+            os.environ.pop(name, None)
+        os.environ.update(self.environment)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(kept)
+
+
+def of_sandbox(sandbox: Sandbox) -> Target:
+    """The sandbox's stack: nothing of the user's own Pulumi settings has a say, and all state is in its folder."""
+    folder = private_folder(sandbox.folder)
+    state = private_folder(folder / "state")
+    engine_home = private_folder(folder / "pulumi")
+    _share_plugins(engine_home)
+    return Target(
+        stack=SANDBOX,
+        project=project_name(),
+        work_dir=private_folder(folder / "project"),
+        environment={
+            **_ALWAYS,
+            "PULUMI_BACKEND_URL": f"file://{state}",
+            "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase_file(folder / "passphrase")),
+            "PULUMI_HOME": str(engine_home),
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "KUBECONFIG": str(sandbox.kubeconfig),
+        },
+        without=frozenset(name for name in os.environ if name.startswith("PULUMI_")),
+        kubeconfig=sandbox.kubeconfig,
+        sandbox=sandbox,
+        lock=sandbox.folder.parent / f".{sandbox.name}.lock",
+    )
+
+
+def of_stack(stack: str) -> Target:
+    """A stack of a real cluster: the user's environment wins; what it does not say is local and private.
+
+    Raises:
+        MaasError: There is no such stack file; or it was encrypted with a passphrase that is not at hand.
+    """
+    settings = read(stack_file(stack))
+    environment = dict(_ALWAYS)
+    project = read(ROOT / PROJECT_FILE)
+    if not os.environ.get("PULUMI_BACKEND_URL") and not mapping(project.get("backend")).get("url"):
+        environment["PULUMI_BACKEND_URL"] = f"file://{private_folder(home() / 'state')}"
+    if _needs_passphrase(str(settings.get("secretsprovider", ""))):
+        passphrase = home() / "passphrase"
+        if "encryptionsalt" in settings and not passphrase.is_file():
+            raise MaasError(
+                f"{stack_file(stack).name} was encrypted with a passphrase: set PULUMI_CONFIG_PASSPHRASE or "
+                "PULUMI_CONFIG_PASSPHRASE_FILE to it.",
+                code=Exit.USAGE,
+            )
+        environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file(passphrase))
+    return Target(
+        stack=stack,
+        project=project_name(),
+        work_dir=ROOT,
+        environment=environment,
+        without=frozenset(),
+        kubeconfig=None,
+        sandbox=None,
+        lock=private_folder(home()) / f".stack-{stack}.lock",
+    )
+
+
+def project_name() -> str:
+    """The project's name, which is the namespace of its settings."""
+    return str(read(ROOT / PROJECT_FILE).get("name", "maas"))
+
+
+def user_pulumi_home() -> Path:
+    """Where the user's own Pulumi keeps its plugins."""
+    return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi").expanduser()
+
+
+def ambient_kubeconfig() -> Path:
+    """The kubeconfig that Kubernetes' own rules lead to; of several in KUBECONFIG, the first that exists.
+
+    Raises:
+        MaasError: There is none.
+    """
+    named = [Path(part) for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    candidates = named or [Path.home() / ".kube" / "config"]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise MaasError(f"No kubeconfig: {', '.join(map(str, candidates))} does not exist. Set KUBECONFIG to one.")
+
+
+def _needs_passphrase(secrets_provider: str) -> bool:
+    """Whether the stack's secrets are sealed with a passphrase and the user has given none."""
+    given = {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & os.environ.keys()
+    return not given and secrets_provider in ("", "default", "passphrase")
+
+
+def _share_plugins(engine_home: Path) -> None:
+    """Let the sandbox's engine find the plugins that the user's Pulumi has, and nothing else of it."""
+    shared, link = user_pulumi_home() / "plugins", engine_home / "plugins"
+    if shared.is_dir() and not link.exists():
+        link.unlink(missing_ok=True)
+        link.symlink_to(shared.resolve())
