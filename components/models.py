@@ -13,6 +13,7 @@ from components.layer import PREFIX, Layer, Site, wait_for
 from components.platform import MODEL_ACCOUNT
 from components.routes import ACCEPTED, RESOLVED, model_route_spec
 from config.models import Model, Runtime
+from config.platform import Profile
 from config.versions import SIMULATOR_IMAGE, VLLM_IMAGE
 
 SIMULATOR_FILE = Path(__file__).parent.parent / "simulator" / "maas_simulator.py"
@@ -23,12 +24,7 @@ PORT_NAME = "http"
 _SERVICE_PORT = 80  # the port of the Service that KServe makes for a predictor
 
 _SERVING = "serving.kserve.io"
-_RESTRICTED: dict[str, Any] = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
+_USER_ID = 1000
 _PROBE: dict[str, Any] = {"httpGet": {"path": "/health", "port": PORT}, "periodSeconds": 10, "timeoutSeconds": 5}
 
 
@@ -37,14 +33,29 @@ def runtime_name(runtime: Runtime) -> str:
     return f"maas-{runtime.value}"
 
 
-def serving_runtime_spec(runtime: Runtime, script_hash: str) -> dict[str, Any]:
+def security_context(profile: Profile) -> dict[str, Any]:
+    """What the pod security standard `restricted` asks for. Both images start as root unless told otherwise; OpenShift
+    gives each namespace user ids of its own and refuses others.
+    """
+    user = {} if profile is Profile.OPENSHIFT else {"runAsUser": _USER_ID}
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        **user,
+    }
+
+
+def serving_runtime_spec(runtime: Runtime, profile: Profile, script_hash: str) -> dict[str, Any]:
     """Body of a ServingRuntime (serving.kserve.io/v1alpha1)."""
-    spec = _vllm_runtime() if runtime is Runtime.VLLM else _simulator_runtime(script_hash)
+    security = security_context(profile)
+    spec = _vllm_runtime(security) if runtime is Runtime.VLLM else _simulator_runtime(security, script_hash)
     spec["supportedModelFormats"] = [{"name": runtime.value, "version": "1"}]
     return spec
 
 
-def _vllm_runtime() -> dict[str, Any]:
+def _vllm_runtime(security: dict[str, Any]) -> dict[str, Any]:
     return {
         "containers": [
             {
@@ -54,18 +65,22 @@ def _vllm_runtime() -> dict[str, Any]:
                 # Streamed answers carry usage only when forced to; without it, streamed tokens are not counted.
                 "args": ["--model=/mnt/models", f"--port={PORT}", "--enable-force-include-usage"],
                 "env": [
-                    # The image's home is not writable for the user ids that OpenShift gives out.
-                    {"name": name, "value": f"/tmp/{folder}"}  # noqa: S108 - inside the container
-                    for name, folder in (
-                        ("HOME", "home"),
-                        ("HF_HOME", "hf"),
-                        ("XDG_CACHE_HOME", "cache"),
-                        ("TRITON_CACHE_DIR", "triton"),
-                        ("VLLM_CACHE_ROOT", "vllm"),
-                    )
+                    # The image's home is not writable for every user id, and one without a name has no getpwuid().
+                    {"name": "USER", "value": "vllm"},
+                    *(
+                        {"name": name, "value": f"/tmp/{folder}"}  # noqa: S108 - inside the container
+                        for name, folder in (
+                            ("HOME", "home"),
+                            ("HF_HOME", "hf"),
+                            ("XDG_CACHE_HOME", "cache"),
+                            ("TRITON_CACHE_DIR", "triton"),
+                            ("TORCHINDUCTOR_CACHE_DIR", "inductor"),
+                            ("VLLM_CACHE_ROOT", "vllm"),
+                        )
+                    ),
                 ],
                 "ports": [{"containerPort": PORT, "name": PORT_NAME, "protocol": "TCP"}],
-                "securityContext": _RESTRICTED,
+                "securityContext": security,
                 "startupProbe": {**_PROBE, "failureThreshold": 180},  # half an hour to load the weights
                 "readinessProbe": _PROBE,
                 "livenessProbe": {**_PROBE, "periodSeconds": 30, "failureThreshold": 5},
@@ -83,7 +98,7 @@ def _vllm_runtime() -> dict[str, Any]:
     }
 
 
-def _simulator_runtime(script_hash: str) -> dict[str, Any]:
+def _simulator_runtime(security: dict[str, Any], script_hash: str) -> dict[str, Any]:
     return {
         # A changed script is a new hash, which rolls the pods.
         "annotations": {f"{PREFIX}/script-hash": script_hash},
@@ -95,7 +110,7 @@ def _simulator_runtime(script_hash: str) -> dict[str, Any]:
                 "args": ["--host=0.0.0.0", f"--port={PORT}", "--enable-force-include-usage"],
                 "env": [{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}],
                 "ports": [{"containerPort": PORT, "name": PORT_NAME, "protocol": "TCP"}],
-                "securityContext": {**_RESTRICTED, "readOnlyRootFilesystem": True},
+                "securityContext": {**security, "readOnlyRootFilesystem": True},
                 "readinessProbe": _PROBE,
                 "livenessProbe": {**_PROBE, "periodSeconds": 30},
                 "volumeMounts": [{"name": "simulator", "mountPath": "/simulator", "readOnly": True}],
@@ -169,10 +184,11 @@ class Models(Layer):
         self._routes_after = routes_after
         script = SIMULATOR_FILE.read_text(encoding="utf-8")
         script_hash = hashlib.sha256(script.encode()).hexdigest()[:16]
+        profile = site.settings.platform.profile
         runtimes: dict[Runtime, CustomResource] = {}
         for runtime in sorted({model.runtime for model in site.settings.models.values()}):
             files = [self._script(script)] if runtime is Runtime.SIMULATOR else []
-            runtimes[runtime] = self._runtime(runtime, serving_runtime_spec(runtime, script_hash), files)
+            runtimes[runtime] = self._runtime(runtime, serving_runtime_spec(runtime, profile, script_hash), files)
         for name, model in sorted(site.settings.models.items()):
             self._route(name, self._service(name, model, runtimes[model.runtime]))
         self.register_outputs({})

@@ -310,3 +310,4 @@ def test_no_image_floats_and_no_pod_is_privileged(stack: str) -> None:
             assert re.search(r":[v0-9][^:]*$", container["image"]), f"{container['image']} is not pinned"
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert ("runAsUser" in container["securityContext"]) == (stack != "ocp"), "OpenShift gives out user ids"

@@ -1,6 +1,7 @@
 """Each object of each stack, as rendered, is taken by the API server with unknown fields refused."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def rendered(stack: str, folder: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.fixture
-def namespaces(kubeconfig: Path) -> Any:
+def namespaces(kubeconfig: Path) -> Iterator[list[str]]:
     """The namespaces that the stacks create, really there: a dry run in a missing one is refused."""
     names = ["llm"]
 

@@ -10,6 +10,7 @@ from components import gateway, identity, kserve, kuadrant, models, observabilit
 from config.limiter import Limiter
 from config.models import Runtime
 from config.observability import TelemetryLabels
+from config.platform import Profile
 from config.settings import Settings
 from tests.golden import check_golden
 from tests.unit.config.bad import GOOD
@@ -37,8 +38,8 @@ BODIES: dict[str, Callable[[], Any]] = {
     "limitador-redis": lambda: kuadrant.limitador_spec(
         Limiter.model_validate({"replicas": 2, "storage": "redis", "redisSecret": "limiter-redis"})
     ),
-    "runtime-vllm": lambda: models.serving_runtime_spec(Runtime.VLLM, "0123456789abcdef"),
-    "runtime-simulator": lambda: models.serving_runtime_spec(Runtime.SIMULATOR, "0123456789abcdef"),
+    "runtime-vllm": lambda: models.serving_runtime_spec(Runtime.VLLM, Profile.KUBERNETES, "0123456789abcdef"),
+    "runtime-simulator": lambda: models.serving_runtime_spec(Runtime.SIMULATOR, Profile.OPENSHIFT, "0123456789abcdef"),
     "model-qwen3": lambda: models.inference_service_spec(KUBERNETES.models["qwen3"], "qwen3"),
     "model-simulator": lambda: models.inference_service_spec(KUBERNETES.models["simulator"], "simulator-model"),
     "key": lambda: [identity.key_labels("golden"), identity.key_annotations("alice", KUBERNETES.users["alice"])],

@@ -1,4 +1,3 @@
-
 import pytest
 
 from components.kserve import inferenceservice_settings, settings_hash
