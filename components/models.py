@@ -36,7 +36,7 @@ def runtime_name(runtime: Runtime) -> str:
 def security_context(profile: Profile) -> dict[str, Any]:
     """What the pod security standard `restricted` asks for.
 
-    Both images start as root unless told otherwise. OpenShift gives each namespace user ids of its own, and refuses others.
+    Both images start as root unless told otherwise. OpenShift gives each namespace its own user ids and refuses others.
     """
     user = {} if profile is Profile.OPENSHIFT else {"runAsUser": _USER_ID}
     return {
