@@ -996,19 +996,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         log.error("cannot listen on %s port %d: %s", options.host, options.port, error.strerror)  # noqa: TRY400
         return 1
-    stop = threading.Event()
-
-    def on_signal(number: int, frame: object) -> None:
-        del number, frame
-        stop.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+    # Blocked before any thread exists and waited for below: a handler would depend on which thread the signal lands on.
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
     host = f"[{options.host}]" if ":" in options.host else options.host
     sys.stdout.write(f"listening on http://{host}:{server.server_port}\n")
     sys.stdout.flush()
-    stop.wait()
+    signal.sigwait(ends)
     left = server.drain(options.drain_seconds)
     log.info("stopped; %d connections were cut", left)
     return 0

@@ -85,6 +85,24 @@ def test_after_sigterm_no_new_connection_is_taken_and_a_kept_one_is_told_to_clos
         assert running.wait(TIMEOUT) == 0
 
 
+def test_a_request_whose_body_is_still_coming_at_sigterm_is_answered(tmp_path: Path) -> None:
+    with process(tmp_path) as (running, client):
+        body = json.dumps(QUESTION).encode()
+        slow = client.connect()
+        slow.putrequest("POST", CHAT)
+        slow.putheader("Content-Length", str(len(body)))
+        slow.endheaders(body[:5])
+        # An answer on a later connection shows that the first one is accepted; its thread then needs a moment to read.
+        assert client.get("/health").status == 200
+        time.sleep(0.3)
+        running.send_signal(signal.SIGTERM)
+        wait_until(lambda: refused(client))
+        time.sleep(0.3)
+        slow.send(body[5:])
+        assert read(slow).status == 200
+        assert running.wait(TIMEOUT) == 0
+
+
 def test_a_request_that_takes_longer_than_the_drain_does_not_hold_up_the_end(tmp_path: Path) -> None:
     with process(tmp_path, "--latency-ms", "600000", "--drain-seconds", "0.2") as (running, client):
         busy = client.connect()
