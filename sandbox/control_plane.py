@@ -36,11 +36,22 @@ def running(sandbox: Sandbox) -> bool:
     return not _missing(processes.owned_by(sandbox.folder)) and _ready(sandbox)
 
 
-def start(sandbox: Sandbox, tools: Mapping[str, Path], step: Step, *, timeout_seconds: float = 60.0) -> None:
+def identity_of_kwok(sandbox: Sandbox) -> str:
+    """Tells one run of the sandbox's kwok from the next; empty when none is running."""
+    for process in processes.owned_by(sandbox.folder):
+        if processes.name_of(process) == "kwok-controller":
+            return f"{process.pid}-{process.create_time():.2f}"
+    return ""
+
+
+def start(sandbox: Sandbox, tools: Mapping[str, Path], step: Step, *, timeout_seconds: float = 60.0) -> Sandbox:
     """Bring the control plane up from whatever state it is in.
 
     A cluster that was stopped, lost some of its processes or survived a reboot is started again with its data; one that was
-    half created, is of another version, or does not become ready is made anew.
+    half created, is of another version, or does not become ready is made anew, on other ports when somebody else has one of them.
+
+    Returns:
+        The sandbox with its ports.
 
     Raises:
         SandboxError: It does not become ready; the message has what the programs logged last.
@@ -57,16 +68,18 @@ def start(sandbox: Sandbox, tools: Mapping[str, Path], step: Step, *, timeout_se
         except SandboxError as error:
             step.update(f"making it anew, because the existing one does not start: {error}")
         else:
-            return
+            return sandbox
     stop(sandbox, keep_state=False)
-    _refuse_taken_ports(sandbox)
+    if not all(port_is_free(port) for port in sandbox.ports.all()):
+        sandbox = sandbox.with_new_ports()
     step.update("creating the cluster")
     sandbox.kwok_folder.mkdir(mode=0o700, parents=True)
-    write_whole(_configuration_file(sandbox), wanted.encode())
+    write_whole(_configuration_file(sandbox), _configuration(sandbox, tools).encode())
     command = ["create", "cluster", "--config", str(_configuration_file(sandbox)), "--kubeconfig", ""]
     _kwokctl(sandbox, tools, command, timeout_seconds)
     _write_kubeconfig(sandbox)
     _wait_until_ready(sandbox, timeout_seconds, step)
+    return sandbox
 
 
 def stop(sandbox: Sandbox, *, keep_state: bool) -> None:
@@ -120,13 +133,21 @@ def _configuration(sandbox: Sandbox, tools: Mapping[str, Path]) -> str:
             "node-ip": LOOPBACK,  # `kubectl logs` asks the node, which is kwok itself
         },
     }
+    variables = {
+        # Halves the processor time that the CRDs cost, for the memory that the API server would take in the long run anyway.
+        "kube-apiserver": {"GOGC": "400", "GOMEMLIMIT": "1200MiB"},
+    }
     configuration = {
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
         "kind": "KwokctlConfiguration",
         "options": options,
         "componentsPatches": [
-            {"name": name, "extraArgs": [{"key": key, "value": value} for key, value in extra.items()]}
-            for name, extra in arguments.items()
+            {
+                "name": name,
+                "extraArgs": [{"key": key, "value": value} for key, value in arguments.get(name, {}).items()],
+                "extraEnvs": [{"name": key, "value": value} for key, value in variables.get(name, {}).items()],
+            }
+            for name in arguments
         ],
     }
     return yaml.safe_dump(configuration, sort_keys=False)
@@ -202,7 +223,7 @@ def _refuse_taken_ports(sandbox: Sandbox) -> None:
     if taken:
         raise SandboxError(
             f"sandbox {sandbox.name}: another program listens on {LOOPBACK}:{', '.join(taken)} (`ss -ltnp` shows which); "
-            "end it, or take the sandbox down and up again, which gives it other ports"
+            "end it and try again, or take the sandbox down and up, which gives it other ports"
         )
 
 

@@ -38,9 +38,13 @@ class Ports:
     scheduler: int
     kwok: int
 
+    def by_name(self) -> dict[str, int]:
+        """Every port by what it is for."""
+        return asdict(self)
+
     def all(self) -> tuple[int, ...]:
         """Every port, in the order of the fields."""
-        return tuple(asdict(self).values())
+        return tuple(self.by_name().values())
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,105 @@
+"""Puts into a new control plane what makes it a cluster for our program: nodes, CRDs, stages, the operators' objects."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from sandbox import operators
+from sandbox.crds import FIELD_MANAGER, Bundle
+from sandbox.crds import install as install_crds
+from sandbox.kube import ApiError, Kube
+from sandbox.progress import Step
+
+Object = dict[str, Any]
+
+_FOLDER = Path(__file__).parent
+_RECORD = "maas-sandbox-contents"
+_CONCURRENCY = 16
+
+
+def stages() -> list[Object]:
+    """kwok's stages: how nodes, pods and the operators' resources come to life."""
+    return [stage for file in sorted((_FOLDER / "stages").glob("*.yaml")) for stage in _documents(file)]
+
+
+def nodes() -> list[Object]:
+    """The nodes, with their capacity."""
+    return [node for document in _documents(_FOLDER / "nodes.yaml") for node in document["items"]]
+
+
+def fingerprint() -> str:
+    """Changes with anything that `install` puts into a cluster, CRDs aside."""
+    everything = [nodes(), stages(), operators.objects()]
+    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:16]
+
+
+async def install(kube: Kube, crds: Bundle, kwok: str, step: Step) -> None:
+    """Put everything in; does nothing but ask when it is there already.
+
+    What was changed since by somebody else stays as they want it: a program may have taken over some of KServe's settings.
+
+    Args:
+        kube: The API server.
+        crds: The operators' CRDs.
+        kwok: Identifies the running kwok process. A new one is made to look at its stages again now that their kinds are served:
+            it gives up on those that were not when it started.
+        step: Hears how far it is.
+
+    Raises:
+        ApiError: Something was refused.
+        TimeoutError: CRDs are not served in time.
+    """
+    record = await kube.get("v1", "ConfigMap", _RECORD, "kube-system")
+    wanted = {"fingerprint": fingerprint(), "kwok": kwok}
+    if record and record.get("data") == wanted and not await install_crds(kube, crds, step):
+        return
+    known = record is not None and record.get("data", {}).get("fingerprint") == wanted["fingerprint"]
+    if not known:
+        await _apply(kube, nodes())
+    await install_crds(kube, crds, step)
+    await _apply(kube, [_marked(stage, kwok) for stage in stages()])
+    if not known:
+        await _apply_in_order(kube, operators.objects())
+    await kube.apply(_config_map(wanted), field_manager=FIELD_MANAGER, force=True)
+
+
+def _marked(stage: Object, kwok: str) -> Object:
+    metadata = cast("Object", stage["metadata"])
+    return stage | {"metadata": metadata | {"labels": operators.OWNED, "annotations": {"maas.sandbox/kwok": kwok}}}
+
+
+async def _apply_in_order(kube: Kube, objects: Sequence[Object]) -> None:
+    """Namespaces before what is in them."""
+    namespaces = [obj for obj in objects if obj["kind"] == "Namespace"]
+    await _apply(kube, namespaces)
+    await _apply(kube, [obj for obj in objects if obj["kind"] != "Namespace"])
+
+
+async def _apply(kube: Kube, objects: Iterable[Object]) -> None:
+    turn = asyncio.Semaphore(_CONCURRENCY)
+
+    async def apply(obj: Object) -> None:
+        async with turn:
+            try:
+                await kube.apply(obj, field_manager=FIELD_MANAGER)
+            except ApiError as error:
+                if not error.conflict:
+                    raise
+
+    async with asyncio.TaskGroup() as group:
+        for obj in objects:
+            group.create_task(apply(obj))
+
+
+def _config_map(data: dict[str, str]) -> Object:
+    metadata = {"name": _RECORD, "namespace": "kube-system", "labels": operators.OWNED}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def _documents(file: Path) -> list[Object]:
+    return [document for document in yaml.safe_load_all(file.read_text(encoding="utf-8")) if document]
