@@ -171,11 +171,11 @@ class _TrackerView:
 
     def tick(self) -> None:
         for layer in self._tracker.snapshot():
-            through = layer.done + layer.failed >= layer.total > 0 and not layer.waiting
+            through = layer.done + len(layer.failed) >= layer.total > 0 and not layer.waiting
             if through and layer.name not in self._said:
                 self._said.add(layer.name)
                 self._write(
-                    f"  {layer.name}: {_progress(layer)}" + (f", {layer.failed} failed" if layer.failed else "")
+                    f"  {layer.name}: {_progress(layer)}" + (f", {len(layer.failed)} failed" if layer.failed else "")
                 )
                 self._next_line = time.monotonic() + _HEARTBEAT_SECONDS
         if time.monotonic() >= self._next_line:

@@ -173,6 +173,7 @@ class Session:
         *,
         exists: bool | None = None,
         create: bool = True,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Open a stack.
 
@@ -183,6 +184,7 @@ class Session:
             program: What describes the stack.
             exists: Whether it exists, where the caller knows; spares a command of half a second.
             create: Make it when it does not exist.
+            say: Told what happens on a Ctrl-C.
 
         Raises:
             StackNotFoundError: It does not exist, and `create` is off.
@@ -191,6 +193,7 @@ class Session:
         self.refusal: BaseException | None = None
         """What the program raised when it last ran."""
         self._program = program
+        self._say = say
         workspace = _Workspace(exists=exists, work_dir=str(work_dir), program=self._run_program, pulumi_command=engine)
         # The SDK's class methods (create_or_select and so on) make a plain Stack whatever class they are called on.
         self.stack = EngineStack(stack, workspace, StackInitMode.CREATE_OR_SELECT if create else StackInitMode.SELECT)
@@ -262,7 +265,11 @@ class Session:
                 worker.join(timeout=0.2)
             except KeyboardInterrupt:
                 asked += 1
-                (self.engine.interrupt if asked == 1 else self.engine.kill)()
+                if asked == 1:
+                    self._say("Cancelling: what is under way ends, nothing more begins. Ctrl-C again stops at once.")
+                    self.engine.interrupt()
+                else:
+                    self.engine.kill()
         if asked:
             raise MaasError("Interrupted. The same command again goes on from here.", code=Exit.INTERRUPTED)
         if failure:

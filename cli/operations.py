@@ -27,6 +27,7 @@ from cli.stackfile import SANDBOX, mapping, stack_config
 from cli.summary import Summary
 from cli.target import Target, of_sandbox, of_stack
 from cli.tracker import Diagnostic, Tracker
+from cli.urns import layer_of
 from sandbox import lifecycle
 from sandbox.instance import Sandbox, SandboxError
 from sandbox.kube import ApiError
@@ -84,7 +85,7 @@ class Command:
             with self._opened(create=False) as (target, session):
                 self._require_running(target)
                 looking = preview_only or expect_no_changes
-                self._run("Refresh", {}, lambda t: session.refresh(t.on_event, preview_only=looking))
+                self._run("Refresh", state_counts(target), lambda t: session.refresh(t.on_event, preview_only=looking))
             return self._changes("", expect_no_changes=expect_no_changes)
 
         return self._report(work)
@@ -96,7 +97,7 @@ class Command:
             with self._opened(create=False) as (target, session):
                 self._require_running(target)
                 self._confirm(f"Delete everything that stack {target.stack} has on its cluster?", target)
-                self._run("Destroy", {}, lambda t: session.destroy(t.on_event))
+                self._run("Destroy", state_counts(target), lambda t: session.destroy(t.on_event))
             self._say(f"Destroyed: {summary.counts(self._tracker.changes)}.")
             return Exit.OK
 
@@ -134,6 +135,8 @@ class Command:
             refresh = target.sandbox is not None and self._cluster_is_new(target)
             if refresh:
                 self.console.note("The control plane is a new one: looking at what is really there first.")
+            elif target.sandbox:
+                _remember_cluster(target)
             if target.sandbox is None and not self.options.yes:
                 self._run("Preview", recording_counts(recording), lambda t: session.preview(t.on_event))
                 self._show_changes("would be")
@@ -160,7 +163,11 @@ class Command:
             stack.enter_context(target.in_this_process())
             self._recover(target)
             extra = stack.enter_context(attached(self.options.provider, target, pulumi_program, self.console))
-            yield target, self._session(target, pulumi_program, extra, create=create)
+            session = self._session(target, pulumi_program, extra, create=create)
+            if target.backend and target.backend.pending_operations():
+                count = session.forget_pending_operations()
+                self.console.note(f"An earlier run was cut off in {count} operations; which are taken up again.")
+            yield target, session
 
     def _target(self) -> Target:
         if self.options.stack == SANDBOX:
@@ -213,7 +220,9 @@ class Command:
         exists = backend.exists if backend else None
         if not create and exists is False:
             raise MaasError(f"Stack {target.stack} does not exist: nothing was deployed from here.", code=Exit.USAGE)
-        return Session(engine, target.stack, target.work_dir, PROGRAM, exists=exists, create=create)
+        return Session(
+            engine, target.stack, target.work_dir, PROGRAM, exists=exists, create=create, say=self.console.note
+        )
 
     def _recover(self, target: Target) -> None:
         backend = target.backend
@@ -247,7 +256,7 @@ class Command:
             return
         try:
             self._recover(target)
-            if not backend.resources():
+            if not backend.urns():
                 return
             program = find("pulumi", self.console)
             with (
@@ -255,7 +264,7 @@ class Command:
                 attached(self.options.provider, target, program, self.console) as extra,
             ):
                 session = self._session(target, program, extra)
-                self._run("Destroy", {}, lambda tracker: session.destroy(tracker.on_event))
+                self._run("Destroy", state_counts(target), lambda tracker: session.destroy(tracker.on_event))
         except (MaasError, CommandError, ToolError) as error:
             if isinstance(error, MaasError) and error.code is Exit.INTERRUPTED:
                 raise
@@ -338,7 +347,7 @@ class Command:
     def _cluster_is_new(target: Target) -> bool:
         """Whether the state speaks of another control plane than the one that runs now."""
         backend, mark = target.backend, _cluster_mark(target)
-        if backend is None or not backend.exists or not backend.resources():
+        if backend is None or not backend.exists or not backend.urns():
             return False
         return not mark.is_file() or mark.read_text(encoding="utf-8") != _cluster_id(target)
 
@@ -346,6 +355,11 @@ class Command:
 def recording_counts(recording: Recording) -> dict[str, int]:
     """How many resources each layer will have, layers in the order of the program."""
     return dict(Counter(each.layer or "stack" for each in recording.resources))
+
+
+def state_counts(target: Target) -> dict[str, int]:
+    """How many resources each layer has in the state; nothing when the state is not on this machine."""
+    return dict(Counter(layer_of(urn) or "stack" for urn in target.backend.urns())) if target.backend else {}
 
 
 def _cluster_mark(target: Target) -> Path:

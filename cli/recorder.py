@@ -21,12 +21,11 @@ from pulumi.runtime.proto import resource_pb2
 
 from cli.paths import ROOT
 from cli.stackfile import stack_config
-from cli.urns import layer_of
+from cli.urns import STACK_TYPE, layer_of
 
 __all__ = ["Object", "Recording", "RecordingError", "Resource", "record", "stack_config"]
 
 PROJECT = "maas"
-_STACK_TYPE = "pulumi:pulumi:Stack"
 _PROVIDER_PREFIX = "pulumi:providers:"
 # How the SDK marks special values inside a request (pulumi.runtime.rpc).
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -56,7 +55,7 @@ class Resource:
     secrets: frozenset[str]
     """Paths of the inputs that were secret, such as `stringData.api_key`."""
     dependencies: tuple[str, ...]
-    """URNs of what was named in depends_on or flowed in through outputs, without what a component expands to."""
+    """URNs of what depends_on names or outputs bring in. The SDK puts, for a component, what is below it."""
     provider: str
     """Reference of the explicit provider (`<urn>::<id>`); empty when there is none."""
     request: resource_pb2.RegisterResourceRequest = field(repr=False)
@@ -235,14 +234,14 @@ class _Monitor(mocks.MockMonitor):
         # The SDK's own keeps one ancestor's type only: two grandchildren of one name would share a URN.
         if parent:
             chain = parent.split("::")[2]
-            type_ = type_ if chain == _STACK_TYPE else f"{chain}${type_}"
+            type_ = type_ if chain == STACK_TYPE else f"{chain}${type_}"
         return f"{self._prefix}{type_}::{name}"
 
 
 def _resources(registered: list[tuple[str, resource_pb2.RegisterResourceRequest]]) -> Iterator[Resource]:
     seen: set[str] = set()
     for urn, request in registered:
-        if request.type == _STACK_TYPE:
+        if request.type == STACK_TYPE:
             continue
         if urn in seen:
             raise RecordingError(f"two resources are called {request.name!r} ({request.type}) under one parent: {urn}")

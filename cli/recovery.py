@@ -17,6 +17,7 @@ import psutil
 
 from cli.engine import OWNER
 from cli.exits import MaasError
+from cli.urns import STACK_TYPE
 from sandbox.progress import Reporter
 
 _ASK_SECONDS = 10.0
@@ -66,9 +67,10 @@ class Backend:
         """How many operations the last run left half done."""
         return len(cast("list[object]", _latest(self.snapshot).get("pending_operations") or []))
 
-    def resources(self) -> int:
-        """How many resources the state has."""
-        return len(cast("list[object]", _latest(self.snapshot).get("resources") or []))
+    def urns(self) -> list[str]:
+        """The resources that the state has, but for the stack itself."""
+        resources = cast("list[dict[str, Any]]", _latest(self.snapshot).get("resources") or [])
+        return [str(each.get("urn", "")) for each in resources if each.get("type") != STACK_TYPE]
 
 
 def recover(backend: Backend, reporter: Reporter) -> None:

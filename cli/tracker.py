@@ -9,9 +9,8 @@ from typing import Any, cast
 from pulumi.automation.events import DiagnosticEvent, EngineEvent, StepEventMetadata
 
 from cli import redact
-from cli.urns import label, layer_of, name_of, type_of
+from cli.urns import STACK_TYPE, label, layer_of, name_of, type_of
 
-STACK_TYPE = "pulumi:pulumi:Stack"
 _UNCHANGED = frozenset({"same", "read", "read-replacement", "refresh", "discard", "discard-replaced"})
 _ERROR, _WARNING = "error", "warning"
 
@@ -64,16 +63,22 @@ class Layer:
     name: str
     expected: int = 0
     """How many resources it will have, as far as is known beforehand."""
-    done: int = 0
-    changed: int = 0
-    failed: int = 0
+    finished: frozenset[str] = frozenset()
+    """URNs of what is through."""
+    failed: frozenset[str] = frozenset()
+    """URNs of what failed."""
     waiting: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
     """URN of what is under way, to its operation and when it began."""
 
     @property
     def total(self) -> int:
         """How many resources it has: at least those that were seen."""
-        return max(self.expected, self.done + self.failed + len(self.waiting))
+        return max(self.expected, len(self.finished | self.failed | self.waiting.keys()))
+
+    @property
+    def done(self) -> int:
+        """How many resources are through."""
+        return len(self.finished)
 
 
 class Tracker:
@@ -134,7 +139,7 @@ class Tracker:
         """The layers as they are now, safe to read while events come in."""
         with self._lock:
             return [
-                Layer(each.name, each.expected, each.done, each.changed, each.failed, dict(each.waiting))
+                Layer(each.name, each.expected, each.finished, each.failed, dict(each.waiting))
                 for each in self.layers.values()
             ]
 
@@ -155,7 +160,9 @@ class Tracker:
 
     def _begin(self, step: StepEventMetadata) -> None:
         if _counts(step):
-            self._layer(step.urn).waiting[step.urn] = (_word(step.op), self._clock())
+            layer = self._layer(step.urn)
+            layer.waiting[step.urn] = (_word(step.op), self._clock())
+            layer.finished -= {step.urn}  # a refresh of it came first
         self._note(step)
 
     def _end(self, step: StepEventMetadata) -> None:
@@ -167,13 +174,12 @@ class Tracker:
         layer = self._layer(step.urn)
         # A component's outputs are announced a second time; only what was begun ends.
         if layer.waiting.pop(step.urn, None) is not None:
-            layer.done += 1
-            layer.changed += _word(step.op) not in _UNCHANGED
+            layer.finished |= {step.urn}
 
     def _fail(self, step: StepEventMetadata) -> None:
         layer = self._layer(step.urn)
         layer.waiting.pop(step.urn, None)
-        layer.failed += 1
+        layer.failed |= {step.urn}
         key = (step.urn, _word(step.op))
         known = self._steps.get(key, Step(key[1], step.urn))
         self._steps[key] = Step(known.op, known.urn, known.diff, failed=True)

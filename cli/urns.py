@@ -1,5 +1,8 @@
 """Read the engine's names of resources."""
 
+STACK_TYPE = "pulumi:pulumi:Stack"
+"""The type of the one resource that stands for the stack itself."""
+
 _PARTS = 4  # urn:pulumi:<stack> :: <project> :: <chain of types> :: <name>
 
 

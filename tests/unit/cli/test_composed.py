@@ -1,0 +1,92 @@
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli.composed import compose, merge, new_keys
+from cli.exits import Exit, MaasError
+
+TRACKED: dict[str, Any] = {
+    "config": {"maas:domain": "a.example", "maas:users": {"ann": {"tier": "free"}, "bob": {"tier": "free"}}}
+}
+OWN: dict[str, Any] = {
+    "encryptionsalt": "v1:salt",
+    "config": {"maas:apiKeys": {"ann": {"secure": "v1:ann"}, "gone": {"secure": "v1:gone"}}},
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "repo"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text("name: maas\n")
+    (folder / "Pulumi.sandbox.yaml").write_text(yaml.safe_dump(TRACKED))
+    return folder
+
+
+def test_salt_and_generated_keys_stay_when_the_tracked_file_changes() -> None:
+    merged = merge({"config": {**TRACKED["config"], "maas:domain": "b.example"}}, OWN)
+    assert merged["encryptionsalt"] == "v1:salt"
+    assert merged["config"]["maas:apiKeys"]["ann"] == {"secure": "v1:ann"}
+    assert merged["config"]["maas:domain"] == "b.example"
+
+
+def test_the_key_of_a_user_that_has_gone_goes_too() -> None:
+    assert "gone" not in merge(TRACKED, OWN)["config"]["maas:apiKeys"]
+
+
+def test_settings_that_were_removed_from_the_tracked_file_do_not_linger() -> None:
+    earlier = {**OWN, "config": {**OWN["config"], "maas:limiter": {"replicas": 2}}}
+    assert "maas:limiter" not in merge(TRACKED, earlier)["config"]
+
+
+def test_a_salt_in_the_tracked_file_is_not_taken_for_the_sandboxs_own() -> None:
+    assert merge({**TRACKED, "encryptionsalt": "v1:other"}, OWN)["encryptionsalt"] == "v1:salt"
+    assert "encryptionsalt" not in merge({**TRACKED, "encryptionsalt": "v1:other"}, {})
+
+
+def test_encrypted_values_in_the_tracked_file_are_refused_by_name() -> None:
+    tracked = {"config": {**TRACKED["config"], "maas:apiKeys": {"ann": {"secure": "v1:x"}}}}
+    with pytest.raises(MaasError, match="maas:apiKeys") as caught:
+        merge(tracked, OWN)
+    assert caught.value.code is Exit.CONFIG
+
+
+def test_the_composed_files_are_private_and_the_tracked_ones_untouched(root: Path, tmp_path: Path) -> None:
+    before = (root / "Pulumi.sandbox.yaml").read_bytes()
+    missing = compose(tmp_path / "project", root)
+    composed = tmp_path / "project" / "Pulumi.sandbox.yaml"
+    assert missing == ["ann", "bob"]
+    assert stat.S_IMODE(composed.stat().st_mode) == 0o600
+    assert yaml.safe_load(composed.read_text())["config"] == TRACKED["config"]
+    assert (root / "Pulumi.sandbox.yaml").read_bytes() == before
+
+
+def test_composing_again_writes_nothing_when_nothing_changed(root: Path, tmp_path: Path) -> None:
+    compose(tmp_path / "project", root)
+    composed = tmp_path / "project" / "Pulumi.sandbox.yaml"
+    # As the engine leaves it: other order, other style, its own additions.
+    composed.write_text(
+        yaml.safe_dump({**yaml.safe_load(composed.read_text()), "encryptionsalt": "v1:salt"}, default_flow_style=True)
+    )
+    written = composed.read_bytes()
+    compose(tmp_path / "project", root)
+    assert composed.read_bytes() == written
+
+
+def test_a_composed_file_that_a_killed_engine_cut_short_is_made_anew(root: Path, tmp_path: Path) -> None:
+    compose(tmp_path / "project", root)
+    composed = tmp_path / "project" / "Pulumi.sandbox.yaml"
+    composed.write_text("config:\n  maas:apiKeys: {ann: {secu")
+    assert compose(tmp_path / "project", root) == ["ann", "bob"]
+    assert yaml.safe_load(composed.read_text())["config"] == TRACKED["config"]
+
+
+def test_each_generated_key_has_256_random_bits_and_its_users_name_in_the_path() -> None:
+    keys = new_keys(["ann", "bob"])
+    assert list(keys) == ['maas:apiKeys["ann"]', 'maas:apiKeys["bob"]']
+    assert len(set(keys.values())) == 2
+    assert all(key.startswith("maas-") and len(key) == len("maas-") + 43 for key in keys.values())
+    assert not set(keys.values()) & set(new_keys(["ann", "bob"]).values())

@@ -1,0 +1,69 @@
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from cli.exits import Exit, MaasError
+from cli.stackfile import placeholder, stack_config
+from config.identity import ApiKeys
+
+PROJECT = """
+name: maas
+config:
+  pulumi:autonaming: {value: {mode: disabled}}
+  maas:users: {type: object, default: {}}
+  maas:apiKeys: {type: object, default: {}}
+  replicas: {type: integer, default: 2}
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "Pulumi.yaml").write_text(PROJECT)
+    return tmp_path
+
+
+def test_the_stack_file_wins_over_the_defaults_and_values_have_the_engines_form(root: Path) -> None:
+    (root / "Pulumi.dev.yaml").write_text("config: {maas:users: {a: {tier: free}}, domain: x.example}")
+    values, secrets = stack_config("dev", root)
+    assert values == {
+        "pulumi:autonaming": '{"mode":"disabled"}',
+        "maas:users": '{"a":{"tier":"free"}}',
+        "maas:apiKeys": "{}",
+        "maas:replicas": "2",
+        "maas:domain": "x.example",
+    }
+    assert not secrets
+
+
+def test_encrypted_values_become_placeholders_that_pass_for_api_keys(root: Path) -> None:
+    (root / "Pulumi.dev.yaml").write_text("config: {maas:apiKeys: {a: {secure: 'v1:x'}, b: {secure: 'v1:y'}}}")
+    values, secrets = stack_config("dev", root)
+    keys = json.loads(values["maas:apiKeys"])
+    assert secrets == {"maas:apiKeys"}
+    assert "v1:" not in values["maas:apiKeys"]
+    assert keys["a"] != keys["b"], "two users never have one key"
+    TypeAdapter(ApiKeys).validate_python(keys)
+
+
+def test_every_user_of_the_sandbox_has_a_key_because_up_generates_them(root: Path) -> None:
+    (root / "Pulumi.sandbox.yaml").write_text("config: {maas:users: {a: {tier: free}}}")
+    values, secrets = stack_config("sandbox", root)
+    assert json.loads(values["maas:apiKeys"]) == {"a": placeholder("maas:apiKeys.a")}
+    assert secrets == {"maas:apiKeys"}
+
+
+def test_a_stack_without_a_file_is_a_usage_error_that_names_the_stacks_there_are(root: Path) -> None:
+    (root / "Pulumi.dev.yaml").write_text("")
+    with pytest.raises(MaasError, match=r"Pulumi\.prod\.yaml does not exist.*: dev") as caught:
+        stack_config("prod", root)
+    assert caught.value.code is Exit.USAGE
+
+
+@pytest.mark.parametrize("content", ["config: [", "- a", "text"])
+def test_a_stack_file_that_is_no_mapping_is_a_refused_configuration(root: Path, content: str) -> None:
+    (root / "Pulumi.dev.yaml").write_text(content)
+    with pytest.raises(MaasError) as caught:
+        stack_config("dev", root)
+    assert caught.value.code is Exit.CONFIG
