@@ -1,4 +1,4 @@
-"""Puts into a new control plane what makes it a cluster for our program: nodes, CRDs, stages, the operators' objects."""
+"""Puts into a new control plane what makes it a cluster for us: nodes, CRDs, stages, the operators' objects."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ _CONCURRENCY = 16
 
 
 def stages() -> list[Object]:
-    """kwok's stages: how nodes, pods and the operators' resources come to life."""
+    """The stages of kwok: how nodes, pods and the operators' resources come to life."""
     return [stage for file in sorted((_FOLDER / "stages").glob("*.yaml")) for stage in _documents(file)]
 
 
@@ -41,13 +41,14 @@ def fingerprint() -> str:
 async def install(kube: Kube, crds: Bundle, kwok: str, step: Step) -> None:
     """Put everything in; does nothing but ask when it is there already.
 
-    What was changed since by somebody else stays as they want it: a program may have taken over some of KServe's settings.
+    What was changed since by somebody else stays as they want it: a program may have taken over some of KServe's
+    settings.
 
     Args:
         kube: The API server.
         crds: The operators' CRDs.
-        kwok: Identifies the running kwok process. A new one is made to look at its stages again now that their kinds are served:
-            it gives up on those that were not when it started.
+        kwok: Identifies the running kwok process. A new one is made to look at its stages again now that their kinds
+            are served: it gives up on those that were not when it started.
         step: Hears how far it is.
 
     Raises:

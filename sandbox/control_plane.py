@@ -1,4 +1,4 @@
-"""Starts, repairs and stops one sandbox's control plane: etcd and the Kubernetes programs as plain processes, by kwokctl."""
+"""Starts, repairs and stops one sandbox's control plane: etcd and the Kubernetes programs, as processes, by kwokctl."""
 
 import base64
 import os
@@ -22,13 +22,14 @@ TOOLS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", 
 """What has to be found before a control plane can be started."""
 SERVICE_RANGE = "10.96.0.0/16"
 POD_RANGE = "10.244.0.1/16"
-"""Addresses of services and pods, apart from one another (kwokctl's defaults overlap). They exist in objects only: a request to
-one would leave this machine by its default route, so nothing here ever sends one."""
+"""Addresses of services and pods, apart from one another (kwokctl's defaults overlap). They exist in objects only: a
+request to one would leave this machine by its default route, so nothing here ever sends one."""
 
 _COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller")
 _POLL_SECONDS = 0.1
 _REQUEST_SECONDS = 2.0
 _LOG_LINES = 8
+_ATTEND_SECONDS = 0.5
 
 
 def running(sandbox: Sandbox) -> bool:
@@ -47,8 +48,9 @@ def identity_of_kwok(sandbox: Sandbox) -> str:
 def start(sandbox: Sandbox, tools: Mapping[str, Path], step: Step, *, timeout_seconds: float = 60.0) -> Sandbox:
     """Bring the control plane up from whatever state it is in.
 
-    A cluster that was stopped, lost some of its processes or survived a reboot is started again with its data; one that was
-    half created, is of another version, or does not become ready is made anew, on other ports when somebody else has one of them.
+    A cluster that was stopped, lost some of its processes or survived a reboot is started again with its data. One that
+    was half created, is of another version, or does not become ready is made anew, on other ports when one of its own
+    has been taken.
 
     Returns:
         The sandbox with its ports.
@@ -97,7 +99,7 @@ def stop(sandbox: Sandbox, *, keep_state: bool) -> None:
 
 
 def _configuration(sandbox: Sandbox, tools: Mapping[str, Path]) -> str:
-    """kwokctl's configuration: every program and port given, so that it neither downloads nor guesses."""
+    """The configuration of kwokctl: every program and port given, so that it neither downloads nor guesses."""
     ports = sandbox.ports
     options = {
         "runtime": "binary",
@@ -124,7 +126,7 @@ def _configuration(sandbox: Sandbox, tools: Mapping[str, Path]) -> str:
         },
         "kube-apiserver": {
             "service-cluster-ip-range": SERVICE_RANGE,
-            # The service `kubernetes` gets no endpoint: there is nothing but loopback to name, which Kubernetes refuses.
+            # The service `kubernetes` gets no endpoint: there is only loopback to name, which Kubernetes refuses.
             "endpoint-reconciler-type": "none",
             "advertise-address": LOOPBACK,
         },
@@ -134,7 +136,7 @@ def _configuration(sandbox: Sandbox, tools: Mapping[str, Path]) -> str:
         },
     }
     variables = {
-        # Halves the processor time that the CRDs cost, for the memory that the API server would take in the long run anyway.
+        # Halves the processor time that the CRDs cost, for memory that the API server takes in the long run anyway.
         "kube-apiserver": {"GOGC": "400", "GOMEMLIMIT": "1200MiB"},
     }
     configuration = {
@@ -168,7 +170,9 @@ def _complete(sandbox: Sandbox) -> bool:
     """Whether kwokctl finished installing the cluster: it writes its own configuration once before and once after."""
     try:
         documents = yaml.safe_load_all((sandbox.cluster_folder / "kwok.yaml").read_text(encoding="utf-8"))
-        names = {component["name"] for document in documents if document for component in document.get("components", ())}
+        names = {
+            component["name"] for document in documents if document for component in document.get("components", ())
+        }
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         return False
     return names.issuperset(_COMPONENTS) and sandbox.kubeconfig.exists()
@@ -190,26 +194,49 @@ def _kwokctl(sandbox: Sandbox, tools: Mapping[str, Path], command: Sequence[str]
         start_new_session=True,  # Ctrl-C in a terminal must not end the cluster that it starts
     )
     try:
-        said, _ = process.communicate(timeout=timeout_seconds + 15)
-    except BaseException as error:
-        process.kill()
-        process.wait()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise SandboxError(_report(sandbox, f"kwokctl {command[0]} did not end in {error.timeout:.0f} s")) from None
-        raise
+        said = _attend(sandbox, process, command[0], timeout_seconds)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
     if process.returncode:
         last = "\n".join(said.strip().splitlines()[-_LOG_LINES:])
         raise SandboxError(_report(sandbox, f"kwokctl {command[0]} failed: {last}"))
 
 
+def _attend(sandbox: Sandbox, kwokctl: subprocess.Popen[str], doing: str, timeout_seconds: float) -> str:
+    """Wait for kwokctl and return what it said. It would wait for the API server even when that, or etcd, has died."""
+    deadline = time.monotonic() + timeout_seconds + 15
+    suspects: set[str] = set()
+    while True:
+        try:
+            said, _ = kwokctl.communicate(timeout=_ATTEND_SECONDS)
+        except subprocess.TimeoutExpired:
+            dead = _died(sandbox)
+            if dead & suspects:  # twice in a row: it was not just being started
+                raise SandboxError(_report(sandbox, f"{', '.join(sorted(dead))} ended right after its start")) from None
+            if time.monotonic() > deadline:
+                raise SandboxError(_report(sandbox, f"kwokctl {doing} does not end")) from None
+            suspects = dead
+        else:
+            return said
+
+
+def _died(sandbox: Sandbox) -> set[str]:
+    """Which of the two programs that all others need were started and are not there any more."""
+    alive = {processes.name_of(process) for process in processes.owned_by(sandbox.folder)}
+    notes = {note.stem for note in (sandbox.cluster_folder / "pids").glob("*.pid")}
+    return (notes & {"etcd", "kube-apiserver"}) - alive
+
+
 def _end_strays(sandbox: Sandbox) -> None:
-    """End a kwokctl that outlived the run that started it: the caller holds the sandbox's lock, so nobody waits for it."""
+    """End a kwokctl that outlived the run that started it. Nobody waits for it: the caller holds the lock."""
     strays = [p for p in processes.owned_by(sandbox.folder) if processes.name_of(p) not in _COMPONENTS]
     processes.end(strays, grace_seconds=0.0)
 
 
 def _forget_dead(sandbox: Sandbox) -> None:
-    """Remove kwokctl's notes of processes that are not ours (any more): it would take whoever has the number now for its own."""
+    """Remove kwokctl's notes of processes that are gone: it would take whoever has the number for its own."""
     alive = {process.pid for process in processes.owned_by(sandbox.folder)}
     for note in (sandbox.cluster_folder / "pids").glob("*.pid"):
         text = note.read_text(encoding="utf-8").strip()
@@ -222,8 +249,8 @@ def _refuse_taken_ports(sandbox: Sandbox) -> None:
     taken = [str(port) for port in sandbox.ports.all() if port not in ours and not port_is_free(port)]
     if taken:
         raise SandboxError(
-            f"sandbox {sandbox.name}: another program listens on {LOOPBACK}:{', '.join(taken)} (`ss -ltnp` shows which); "
-            "end it and try again, or take the sandbox down and up, which gives it other ports"
+            f"sandbox {sandbox.name}: something else listens on {LOOPBACK}:{', '.join(taken)} (`ss -ltnp` shows what); "
+            "end it and try again, or take the sandbox down and up: it gets other ports"
         )
 
 
@@ -240,11 +267,11 @@ def _ready(sandbox: Sandbox) -> bool:
         )
     except (KubeconfigError, httpx.HTTPError, OSError):
         return False
-    return answer.status_code == httpx.codes.OK
+    return answer.is_success
 
 
 def _wait_until_ready(sandbox: Sandbox, timeout_seconds: float, step: Step) -> None:
-    """kwokctl's own wait says in its log only that it gave up: look for ourselves."""
+    """Look for ourselves: that its own wait gave up, kwokctl says in its log only."""
     deadline = time.monotonic() + timeout_seconds
     while True:
         missing = _missing(processes.owned_by(sandbox.folder))

@@ -1,7 +1,7 @@
-"""The custom resource definitions of every operator: where they come from, one bundle of them, and how they get into a cluster.
+"""The CRDs of every operator: where they come from, one bundle of them, and how they get into a cluster.
 
-They are taken from the operators' own Go modules, at pinned versions and with pinned checksums, and kept as one file in the tool
-cache: from then on neither Go nor a network is needed.
+They are taken from the operators' own Go modules, at pinned versions and with pinned checksums, and kept as one file
+in the tool cache: from then on neither Go nor a network is needed.
 """
 
 import asyncio
@@ -27,7 +27,11 @@ from sandbox.tools.toolchain import find_go, go_environment
 Object = dict[str, Any]
 
 FIELD_MANAGER = "maas-sandbox"
-_RECORD = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "maas-sandbox-crds", "namespace": "kube-system"}}
+_RECORD = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "maas-sandbox-crds", "namespace": "kube-system"},
+}
 _CONCURRENCY = 8
 _POLL_SECONDS = 0.2
 _DOWNLOAD_SECONDS = 600.0
@@ -178,7 +182,9 @@ def collect(sources: Iterable[Source], folders: Mapping[str, Path]) -> list[Obje
     found: dict[str, Object] = {}
     for source in sources:
         for path in source.paths:
-            crds = [crd for file in _files(folders[source.module] / path) for crd in parse(file, template=source.template)]
+            crds = [
+                crd for file in _files(folders[source.module] / path) for crd in parse(file, template=source.template)
+            ]
             if not crds:
                 raise ToolError(f"{source.module} has no CRD in {path}: correct SOURCES in sandbox/crds.py")
             found |= {str(crd["metadata"]["name"]): crd for crd in crds}
@@ -190,7 +196,7 @@ def parse(file: Path, *, template: bool) -> list[Object]:
     text = file.read_text(encoding="utf-8")
     if template:
         text = strip_template_lines(text)
-    documents = cast("Iterable[Object | None]", yaml.load_all(text, Loader=_Loader))  # noqa: S506  (a safe one)
+    documents = cast("Iterable[Object | None]", yaml.load_all(text, Loader=_Loader))
     return [
         {key: value for key, value in document.items() if key != "status"}
         for document in documents
@@ -286,7 +292,8 @@ def _module_folders(sources: Sequence[Source], reporter: Reporter, step: Step) -
         go = find_go(cache_folder() / "tools", reporter)
     except UnavailableError as error:
         raise ToolError(
-            f"Cannot collect the CRDs: {error}.\nInstall Go, or copy {cache_folder() / 'crds'} from a machine where this works."
+            f"Cannot collect the CRDs: {error}.\n"
+            f"Install Go, or copy {cache_folder() / 'crds'} from a machine where this works."
         ) from error
     step.update("downloading modules")
     with tempfile.TemporaryDirectory() as folder:  # outside of any module, so that versions are taken as given

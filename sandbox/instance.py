@@ -110,7 +110,7 @@ class Sandbox:
 
     @property
     def kwok_folder(self) -> Path:
-        """kwokctl's own working folder (`KWOK_WORKDIR`)."""
+        """The working folder of kwokctl (`KWOK_WORKDIR`)."""
         return self.folder / "kwok"
 
     @property

@@ -178,7 +178,9 @@ def _locked(sandbox: Sandbox, reporter: Reporter) -> Generator[None]:
                 lock.acquire(timeout=LOCK_SECONDS)
             except Timeout as error:
                 waited = time.monotonic() - started
-                raise SandboxError(f"sandbox {sandbox.name}: another run holds {sandbox.lock} for {waited:.0f} s") from error
+                raise SandboxError(
+                    f"sandbox {sandbox.name}: another run holds {sandbox.lock} for {waited:.0f} s"
+                ) from error
     try:
         yield
     finally:

@@ -1,7 +1,8 @@
 """What a cluster with preinstalled operators has, as objects: namespaces, the operators' Deployments, their settings.
 
-The Deployments run a pause image: kwok's stages do the operators' work. Names are those of real installations, since programs
-look for them. What only KServe's or Kuadrant's own controllers create (Limitador, Authorino) comes from stages/kuadrant.yaml.
+The Deployments run a pause image: kwok's stages do the operators' work. Names are those of real installations, since
+programs look for them. What only KServe's or Kuadrant's own controllers create (Limitador, Authorino) comes from
+stages/kuadrant.yaml.
 """
 
 import json
@@ -24,7 +25,8 @@ _DEPLOYMENTS: dict[str, tuple[str, ...]] = {
     ),
     "monitoring": ("prometheus-operator", "grafana-operator-controller-manager"),
 }
-"""Deployments by namespace. No namespace asks for sidecars: an operator behind one cannot reach the API server at its start."""
+"""Deployments by namespace. No namespace asks for sidecars: an operator behind one cannot reach the API server at its
+start."""
 
 _KSERVE_SETTINGS: dict[str, Object] = {
     "deploy": {"defaultDeploymentMode": "Serverless"},

@@ -1,12 +1,12 @@
 """Which processes belong to a sandbox, and how they end.
 
-Every process of a sandbox inherits an environment variable that names its folder. The kernel keeps it for as long as the
-process lives: it cannot be lost by a crash between starting a process and writing its number down, and it cannot come to mean
-another process after a reboot, as a file with process numbers can. psutil identifies a process by number and creation time and
-refuses to signal another one that has got the number since.
+Every process of a sandbox inherits an environment variable that names its folder. The kernel keeps it for as long as
+the process lives: it cannot be lost by a crash between starting a process and writing its number down, and it cannot
+come to mean another process after a reboot, as a file with process numbers can. psutil identifies a process by number
+and creation time and refuses to signal another one that has got the number since.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import psutil
 _MARK = "MAAS_SANDBOX_FOLDER"
 
 
-def environment_of(folder: Path) -> Mapping[str, str]:
+def environment_of(folder: Path) -> dict[str, str]:
     """What a process of the sandbox in `folder` has in its environment."""
     return {_MARK: str(folder)}
 
