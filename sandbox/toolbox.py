@@ -34,6 +34,7 @@ from sandbox.tools.toolchain import find_go
 __all__ = ["ToolError", "cache_folder", "cached_path", "find", "find_all"]
 
 _VERSION_SECONDS = 20.0
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-[\w.-]+)?")
 _NETWORK = Network()
 
 
@@ -95,7 +96,7 @@ def _present(tool: Tool, tried: list[str]) -> Path | None:
     version = _version(Path(on_path), tool)
     if _compatible(tool, version):
         return Path(on_path)
-    tried.append(f"{on_path} is {version or 'of no version that it would tell'}; not in the cache")
+    tried.append(f"{on_path} has version {version or 'unknown'}; not in the cache")
     return None
 
 
@@ -154,20 +155,18 @@ def _keep(program: Path, target: Path) -> None:
     publish(program, target)
 
 
-def _compatible(tool: Tool, version: tuple[int, ...] | None) -> bool:
-    pinned = _numbers(tool.version)
-    if version is None or pinned is None:
+def _compatible(tool: Tool, version: str | None) -> bool:
+    pinned, offered = _numbers(tool.version), _numbers(version or "")
+    if not pinned or not offered or pinned[0] != offered[0]:
         return False
-    match tool.compatible:
-        case "major":
-            return version[0] == pinned[0]
-        case "newer":
-            return version[0] == pinned[0] and version >= pinned
-        case _:
-            return version == pinned
+    if tool.compatible == "major":
+        return True
+    prerelease = "-" in (version or "")
+    return not prerelease and (offered == pinned or (tool.compatible == "newer" and offered > pinned))
 
 
-def _version(program: Path, tool: Tool) -> tuple[int, ...] | None:
+def _version(program: Path, tool: Tool) -> str | None:
+    """The first version in what a program prints about itself; it has a dash when it is not a release."""
     try:
         done = subprocess.run(  # noqa: S603  (a program of the tool's name on the user's PATH)
             [str(program), *tool.version_arguments],
@@ -178,12 +177,13 @@ def _version(program: Path, tool: Tool) -> tuple[int, ...] | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return _numbers(done.stdout)
+    match = _VERSION.search(done.stdout)
+    return match[0] if match else None
 
 
-def _numbers(text: str) -> tuple[int, ...] | None:
-    match = re.search(r"v?(\d+)\.(\d+)\.(\d+)(?![\w.])", text) or re.search(r"v?(\d+)\.(\d+)\.(\d+)", text)
-    return tuple(int(n) for n in match.groups()) if match else None
+def _numbers(version: str) -> tuple[int, ...]:
+    match = _VERSION.match(version)
+    return tuple(int(number) for number in match.groups()) if match else ()
 
 
 def _explain(hopeless: Sequence[Tool], tried: dict[str, list[str]]) -> str:

@@ -47,9 +47,7 @@ class Network:
                 raise UnavailableError(self._offline)
             if self._reached:
                 return self._text(url)
-            text = self._first_contact(url)
-            self._reached = True
-            return text
+            return self._first_contact(url)
 
     def file(self, url: str, target: Path, progress: Callable[[int, int | None], None]) -> str:
         """Fetch a file and return its SHA-256; `progress` hears bytes done and bytes in all.
@@ -92,9 +90,11 @@ class Network:
             self._offline = f"no answer from {httpx.URL(url).host} within {self._reach_seconds:g} s: taken as offline"
             raise UnavailableError(self._offline)
         answer = outcome[0]
+        if isinstance(answer, UnavailableError) and isinstance(answer.__cause__, httpx.TransportError):
+            self._offline = f"offline ({answer})"
+            raise UnavailableError(self._offline)
+        self._reached = True
         if isinstance(answer, UnavailableError):
-            if isinstance(answer.__cause__, httpx.TransportError):
-                self._offline = f"offline ({answer})"
             raise answer
         return answer
 
