@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -173,15 +174,17 @@ def sandbox_status(name: Name = "sandbox", *, json_: Json = False) -> None:
         from sandbox import lifecycle  # noqa: PLC0415
         from sandbox.instance import Sandbox  # noqa: PLC0415
 
-        sandbox = Sandbox.open(name)
-        running = lifecycle.status(sandbox).running
-        facts = {"name": name, "running": running, "server": sandbox.server, "kubeconfig": str(sandbox.kubeconfig)}
+        status = lifecycle.status(Sandbox.open(name))
         if json_:
-            typer.echo(json.dumps(facts, indent=2))
-        elif running:
-            typer.echo(f"Sandbox {name} is running at {sandbox.server}; kubeconfig: {sandbox.kubeconfig}")
-        else:
+            typer.echo(json.dumps(asdict(status), indent=2))
+            return
+        if not status.running:
             typer.echo(f"Sandbox {name} is not running. Start it: ./maas up")
+            return
+        typer.echo(f"Sandbox {name} is running: Kubernetes {status.version} at {status.server}")
+        typer.echo(f"  kubeconfig {status.kubeconfig}")
+        typer.echo(f"  {len(status.processes)} processes, {status.memory // 2**20} MiB")
+        typer.echo("  " + ", ".join(f"{count} {what}" for what, count in status.objects.items()))
 
     _guarded(work)
 

@@ -22,6 +22,9 @@ from sandbox.progress import Reporter
 
 _ASK_SECONDS = 10.0
 """How long an engine has, after SIGINT, to save its state."""
+_ATTRIBUTES = ".attrs"
+_META = "version: 1\n"
+"""What the engine writes into a new store: stacks are kept by project."""
 _ORGANIZATION = "organization"  # what a file backend calls the owner of all its stacks
 
 
@@ -89,8 +92,9 @@ def recover(backend: Backend, reporter: Reporter) -> None:
                 f"not there any more, remove {lock.path} and run the command again."
             )
         lock.path.unlink(missing_ok=True)
-        lock.path.with_name(lock.path.name + ".attrs").unlink(missing_ok=True)
+        lock.path.with_name(lock.path.name + _ATTRIBUTES).unlink(missing_ok=True)
         reporter.note(f"Cleared the lock of process {lock.pid}, which is gone.")
+    mend_sidecars(backend)
     if restored := restore(backend):
         reporter.note(
             f"The stack's state could not be read; took the backup {restored.name} (the broken file is kept)."
@@ -134,6 +138,23 @@ def end(engine: psutil.Process) -> None:
         return
 
 
+def mend_sidecars(backend: Backend) -> None:
+    """Put right the small files around the snapshot, which the engine does not write in one step.
+
+    Each file has a `.attrs` beside it with no more than a content type and a checksum: without it all is well, with half
+    of it every command fails ("failed to load checkpoint: EOF"). And `meta.yaml` has one line, the layout's version.
+    """
+    store = backend.folder / ".pulumi"
+    meta = store / "meta.yaml"
+    for path in [meta, *backend.snapshot.parent.glob("*"), *_copies(backend)]:
+        attributes = path if path.suffix == _ATTRIBUTES else path.with_name(path.name + _ATTRIBUTES)
+        if attributes.is_file() and not _is_json(attributes):
+            attributes.unlink()
+    if meta.is_file() and not meta.read_text(encoding="utf-8").strip():
+        meta.write_text(_META, encoding="utf-8")
+        meta.with_name(meta.name + _ATTRIBUTES).unlink(missing_ok=True)
+
+
 def restore(backend: Backend) -> Path | None:
     """Replace a snapshot that cannot be read by the backend's newest copy that can.
 
@@ -152,7 +173,7 @@ def restore(backend: Backend) -> Path | None:
             new = snapshot.with_suffix(".json.restored")
             shutil.copyfile(copy, new)
             new.replace(snapshot)
-            snapshot.with_name(snapshot.name + ".attrs").unlink(missing_ok=True)  # a checksum of the broken content
+            snapshot.with_name(snapshot.name + _ATTRIBUTES).unlink(missing_ok=True)  # a checksum of the broken content
             return copy
     raise MaasError(
         f"The state of stack {backend.stack} cannot be read, and no backup of it can: {snapshot}. "
@@ -174,6 +195,14 @@ def _unused(path: Path) -> Path:
     while (candidate := path.with_name(f"{path.name}-{number}")).exists():
         number += 1
     return candidate
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _is_snapshot(path: Path) -> bool:

@@ -12,7 +12,7 @@ from rich.text import Text
 from cli.exits import Exit
 from cli.stackfile import mapping
 from cli.tracker import Diagnostic, Step, Tracker
-from cli.urns import label
+from cli.urns import label, type_of
 
 _RESULTS = {Exit.OK: "succeeded", Exit.CHANGES: "changes", Exit.CONFIG: "refused", Exit.INTERRUPTED: "interrupted"}
 _MARKS = {"create": "+", "update": "~", "delete": "-", "replace": "±", "import": "="}
@@ -89,10 +89,16 @@ def problems(errors: Sequence[Diagnostic], describe: str = "") -> str:
         errors: What the engine and the provider said.
         describe: How to look at an object, such as `kubectl --kubeconfig ... describe`.
     """
-    lines = [f"{label(each.urn)}: {each.message}" if each.urn else each.message for each in errors]
+    lines = [_with_object(each) for each in errors]
     if describe and any(each.urn for each in errors):
         lines.append(f"Look at the object's status and events: {describe} <kind> <name>")
     return "\n".join(lines)
+
+
+def _with_object(error: Diagnostic) -> str:
+    """The message, with the object before it unless it begins with that itself."""
+    kind = type_of(error.urn).split(":")[-1]
+    return error.message if not error.urn or error.message.startswith(kind) else f"{label(error.urn)}: {error.message}"
 
 
 def closing(outputs: Mapping[str, Any], hints: Sequence[tuple[str, str]]) -> RenderableType:

@@ -138,3 +138,17 @@ def test_a_sound_state_is_not_touched(backend: Backend) -> None:
     recover(backend, Silent())
     assert sorted((path, path.stat().st_mtime_ns) for path in backend.folder.rglob("*")) == before
     assert backend.pending_operations() == 2
+
+
+def test_half_written_sidecars_go_and_an_empty_meta_file_is_written_again(backend: Backend) -> None:
+    backend.snapshot.write_text(snapshot("a"))
+    store = backend.folder / ".pulumi"
+    broken = backend.snapshot.with_name("sandbox.json.attrs")
+    sound = backend.snapshot.with_name("sandbox.json.bak.attrs")
+    broken.touch()
+    sound.write_text('{"user.content_type": "text/plain"}')
+    (store / "meta.yaml").touch()
+    (store / "meta.yaml.attrs").write_text('{"user.cont')
+    recover(backend, Silent())
+    assert (broken.exists(), sound.exists(), (store / "meta.yaml.attrs").exists()) == (False, True, False)
+    assert (store / "meta.yaml").read_text() == "version: 1\n"

@@ -1,0 +1,291 @@
+"""The main road, as a user walks it: `./maas` on a copy of this tree, a real engine, a real API server.
+
+Every test leaves the deployment as it found it; the last one takes it down.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from sandbox import processes
+from sandbox.instance import Sandbox, port_is_free
+from sandbox.kube import Kube
+
+pytestmark = pytest.mark.sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+SEED = 20240607
+KILLS = int(os.environ.get("MAAS_TEST_KILLS", "3"))
+"""How many times `up` is killed; ten take some minutes."""
+UP_SECONDS = 1800
+"""The longest that one command may take: from an empty cache, tools are built."""
+_NOT_COPIED = (".git", ".venv", ".maas", ".hypothesis", ".pytest_cache", ".ruff_cache", "__pycache__", "rendered")
+
+
+class Tree:
+    """A copy of this tree with a state of its own, whose settings a test may edit."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.root, self.home = root, home
+        shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+        (root / ".venv").symlink_to(ROOT / ".venv")
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "Pulumi.sandbox.yaml"
+
+    @property
+    def sandbox(self) -> Sandbox:
+        return Sandbox.open("sandbox", self.home)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "MAAS_HOME": str(self.home), "MAAS_PROVIDER": "stand-in"}
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(  # noqa: S603 - the script under test
+            [str(self.root / "maas"), *words],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        process = self.start(*words)
+        out, err = process.communicate(timeout=UP_SECONDS)
+        return process.returncode, out, err
+
+    def json(self, *words: str, code: int = 0) -> dict[str, Any]:
+        actual, out, err = self.run(*words, "--json")
+        assert actual == code, f"{words} ended with {actual}\n{out}\n{err}"
+        return json.loads(out)
+
+    def engines(self) -> list[int]:
+        """The engines at work on this tree's state."""
+        found: list[int] = []
+        for process in psutil.process_iter(["name"]):
+            try:
+                if process.name() == "pulumi" and str(self.home) in process.environ().get("PULUMI_BACKEND_URL", ""):
+                    found.append(process.pid)
+            except psutil.Error:
+                continue
+        return found
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Generator[Tree]:
+    folder = tmp_path_factory.mktemp("main-road")
+    tree = Tree(folder / "tree", folder / "home")
+    yield tree
+    tree.run("down")
+
+
+@pytest.fixture(scope="module")
+def first_up(tree: Tree) -> dict[str, Any]:
+    return tree.json("up")
+
+
+@pytest.fixture
+def edit(tree: Tree) -> Generator[Callable[[str, str], None]]:
+    """Replace one text in the settings; undone at the end of the test."""
+    before = tree.settings.read_text()
+
+    def replace(old: str, new: str) -> None:
+        assert before.count(old) == 1, f"{old!r} is in the settings once"
+        tree.settings.write_text(before.replace(old, new))
+
+    yield replace
+    tree.settings.write_text(before)
+
+
+def in_cluster(tree: Tree, work: Callable[[Kube], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
+    async def go() -> Any:  # noqa: ANN401
+        async with Kube.connect(tree.sandbox.kubeconfig) as kube:
+            return await work(kube)
+
+    return asyncio.run(go())
+
+
+@pytest.mark.timeout(UP_SECONDS)
+def test_up_from_nothing_creates_every_layer(tree: Tree, first_up: dict[str, Any]) -> None:
+    assert first_up["result"] == "succeeded"
+    assert set(first_up["changes"]) == {"create"}
+    layers = {step["layer"] for step in first_up["steps"]} - {""}
+    assert layers == {
+        "cluster",
+        "gateway",
+        "identity",
+        "kserve",
+        "kuadrant",
+        "models",
+        "observability",
+        "operators",
+        "platform",
+        "policies",
+    }
+    assert set(first_up["outputs"]["endpoints"]) == {"qwen3", "simulator"}
+    assert tree.settings.read_bytes() == (ROOT / "Pulumi.sandbox.yaml").read_bytes(), "tracked: not written to"
+
+
+def test_no_key_is_in_plain_text_anywhere_but_in_the_cluster(tree: Tree, first_up: dict[str, Any]) -> None:
+    secret = in_cluster(tree, lambda kube: kube.get("v1", "Secret", "maas-key-freeuser1", "kuadrant-system"))
+    key = base64.b64decode(secret["data"]["api_key"]).decode()
+    assert key.startswith("maas-")
+    assert key not in json.dumps(first_up)
+    holders = [
+        str(path.relative_to(tree.home))
+        for path in tree.home.rglob("*")
+        if path.is_file() and "/kwok/" not in str(path) and key.encode() in path.read_bytes()
+    ]
+    assert holders == []
+
+
+def test_a_second_up_changes_nothing(tree: Tree, first_up: dict[str, Any]) -> None:
+    second = tree.json("up")
+    assert second["changes"] == {"same": first_up["changes"]["create"]}
+    assert second["steps"] == []
+    assert second["outputs"] == first_up["outputs"]
+
+
+@pytest.mark.usefixtures("first_up")
+def test_one_tiers_token_limit_is_one_update_of_that_policy(tree: Tree, edit: Callable[[str, str], None]) -> None:
+    edit("tokens: 100 per 1m", "tokens: 120 per 1m")
+    preview = tree.json("preview", "--expect-no-changes", code=4)
+    assert [(step["op"], step["type"].split(":")[-1], step["diff"]) for step in preview["steps"]] == [
+        ("update", "TokenRateLimitPolicy", ["spec.limits.free.rates[0].limit"])
+    ]
+
+
+@pytest.mark.usefixtures("first_up")
+def test_a_new_model_is_its_own_objects_and_what_lists_models(tree: Tree, edit: Callable[[str, str], None]) -> None:
+    line = "simulator: {profile: simulator, servedName: simulator-model}"
+    edit(line, f"{line}\n    second: {{profile: simulator}}")
+    preview = tree.json("preview")
+    created = {(s["type"].split(":")[-1], s["name"]) for s in preview["steps"] if s["op"] == "create"}
+    assert created == {("InferenceService", "model-second"), ("HTTPRoute", "route-second")}
+    others = {s["name"] for s in preview["steps"] if s["op"] != "create"}
+    assert others == set(), "nothing else lists the models by name"
+
+
+@pytest.mark.usefixtures("first_up")
+def test_what_somebody_edits_behind_pulumis_back_shows_as_that_field(tree: Tree) -> None:
+    async def edit(kube: Kube) -> None:
+        policy = await kube.get("kuadrant.io/v1alpha1", "TokenRateLimitPolicy", "gateway-token-limits", "llm")
+        assert policy is not None
+        policy["spec"]["limits"]["free"]["rates"][0]["limit"] = 7
+        await kube.replace(policy, field_manager="kubectl-edit")
+
+    in_cluster(tree, edit)
+    for _ in range(2):
+        looked = tree.json("refresh", "--expect-no-changes", code=4)
+        assert [(step["op"], step["name"], step["diff"]) for step in looked["steps"]] == [
+            ("update", "gateway-token-limits", ["spec.limits.free.rates[0].limit"])
+        ], "with --expect-no-changes it is not remembered, so it shows again"
+    tree.json("refresh")
+    assert [step["name"] for step in tree.json("up")["steps"]] == ["gateway-token-limits"], "`up` puts it right"
+    assert tree.json("refresh", "--expect-no-changes")["steps"] == []
+
+
+@pytest.mark.usefixtures("first_up")
+def test_settings_that_cannot_work_are_refused_before_anything_is_touched(
+    tree: Tree, edit: Callable[[str, str], None]
+) -> None:
+    edit("tokens: 100 per 1m", "tokens: 100 per 1d")
+    code, out, err = tree.run("up")
+    assert code == 3
+    assert "maas:tiers.free.tokens" in err
+    assert "Traceback" not in out + err
+    assert err.count("maas:tiers.free.tokens") == 1, "said once"
+
+
+def objects_of_the_stack(tree: Tree) -> list[str]:
+    """What the cluster has with the stack's label, by kind and name."""
+    kinds = {
+        "v1": ["ConfigMap", "Namespace", "Secret", "ServiceAccount"],
+        "gateway.networking.k8s.io/v1": ["Gateway", "HTTPRoute"],
+        "serving.kserve.io/v1beta1": ["InferenceService"],
+        "serving.kserve.io/v1alpha1": ["ServingRuntime"],
+        "kuadrant.io/v1": ["AuthPolicy", "RateLimitPolicy"],
+        "kuadrant.io/v1alpha1": ["TokenRateLimitPolicy"],
+        "monitoring.coreos.com/v1": ["PodMonitor", "ServiceMonitor"],
+    }
+
+    async def look(kube: Kube) -> list[str]:
+        found: list[str] = []
+        for version, names in kinds.items():
+            for kind in names:
+                items = await kube.list(version, kind)
+                found += [
+                    f"{kind} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
+                    for item in items
+                    if item["metadata"].get("labels", {}).get("app.kubernetes.io/part-of") == "maas"
+                ]
+        return sorted(found)
+
+    return in_cluster(tree, look)
+
+
+@pytest.mark.timeout(UP_SECONDS)
+@pytest.mark.usefixtures("first_up")
+def test_up_that_is_killed_at_any_moment_converges_with_nothing_doubled(tree: Tree) -> None:
+    wanted = objects_of_the_stack(tree)
+    moments = random.Random(SEED)  # noqa: S311 - the same moments in each run
+    for number in range(KILLS):
+        tree.json("destroy")
+        assert objects_of_the_stack(tree) == [], "destroy leaves nothing of ours"
+        moment = moments.uniform(1.0, 9.0)
+        killed = tree.start("up")
+        time.sleep(moment)
+        killed.kill()
+        killed.communicate()
+        where = f"kill {number + 1} after {moment:.1f} s (seed {SEED})"
+        result = tree.json("up")
+        assert result["result"] == "succeeded", where
+        assert objects_of_the_stack(tree) == wanted, where
+        assert tree.json("preview", "--expect-no-changes")["steps"] == [], where
+        assert tree.json("refresh", "--expect-no-changes")["steps"] == [], where
+        assert tree.engines() == [], where
+
+
+@pytest.mark.usefixtures("first_up")
+def test_a_polite_request_to_end_cancels_and_the_next_up_goes_on(tree: Tree) -> None:
+    tree.json("destroy")
+    process = tree.start("up")
+    for _ in range(600):
+        if tree.engines():
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert tree.engines() == []
+    assert tree.json("up")["result"] == "succeeded"
+    assert tree.json("preview", "--expect-no-changes")["steps"] == []
+
+
+@pytest.mark.usefixtures("first_up")
+def test_down_leaves_no_process_no_port_and_no_state(tree: Tree) -> None:
+    sandbox = tree.sandbox
+    assert processes.owned_by(sandbox.folder), "something runs"
+    assert not all(port_is_free(port) for port in sandbox.ports.all())
+    tree.json("down")
+    assert processes.owned_by(sandbox.folder) == []
+    assert all(port_is_free(port) for port in sandbox.ports.all())
+    assert tree.engines() == []
+    left = [path.name for path in tree.home.iterdir() if not path.name.endswith(".lock")]
+    assert left == []
+    assert tree.run("down")[0] == 0, "taking down what is not there is no error"
