@@ -580,10 +580,14 @@ class Kube:
             if response.is_error:
                 await response.aread()
                 raise _refusal(response, target)
-            async for line in response.aiter_lines():
-                event = _parse_event(line, target)
-                if event:
-                    yield event
+            rest = b""
+            async for data in response.aiter_bytes():
+                # Not aiter_lines(): it also breaks at characters that JSON may hold within a string.
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    yield _parse_event(line, target)
+            if rest:
+                raise httpx.RemoteProtocolError("the watch broke off in the middle of an event")
 
     def _tell_warnings(self, response: httpx.Response, target: str) -> None:
         if self._on_warning is None or "Warning" not in response.headers:
@@ -680,14 +684,8 @@ def _retry_after(response: httpx.Response) -> float | None:
     return float(value) if value.isdigit() else None
 
 
-def _parse_event(line: str, target: str) -> Event | None:
-    if not line.strip():
-        return None
-    try:
-        raw = cast("Object", json.loads(line))
-    except ValueError as error:
-        # The stream broke off in the middle of an event.
-        raise httpx.RemoteProtocolError("truncated watch event") from error
+def _parse_event(line: bytes, target: str) -> Event:
+    raw = cast("Object", json.loads(line))
     if raw["type"] == "ERROR":
         status = cast("Object", raw["object"])
         raise _from_status(status, int(status.get("code") or 500), target)

@@ -1,6 +1,7 @@
 """What has changed, field by field; and what of a live object was declared by the program."""
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -33,6 +34,8 @@ class _Missing:
 
 
 _MISSING: Final = _Missing()
+_STEP: Final = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\.?([^.\[]+)')
+"""One step of a property path: `["quoted"]`, `[3]` or `.name`."""
 
 # What the server alone writes. It comes into the declared fields when an existing object is imported.
 _SERVER_METADATA: Final = frozenset(
@@ -94,19 +97,11 @@ def format_path(path: Path) -> str:
 def parse_path(text: str) -> Path:
     """The reverse of `format_path`, for paths that come from the engine."""
     steps: list[str | int] = []
-    rest = text
-    while rest:
-        if rest.startswith('["'):
-            step, _, rest = rest[2:].partition('"]')
-            steps.append(step.replace('\\"', '"'))
-        elif rest.startswith("["):
-            index, _, rest = rest[1:].partition("]")
-            steps.append(int(index) if index.isdigit() else index)
+    for quoted, index, name in _STEP.findall(text):
+        if index:
+            steps.append(int(index))
         else:
-            rest = rest.removeprefix(".")
-            end = min((i for i in (rest.find("."), rest.find("[")) if i > 0), default=len(rest))
-            steps.append(rest[:end])
-            rest = rest[end:]
+            steps.append(quoted.replace('\\"', '"') or name)
     return tuple(steps)
 
 

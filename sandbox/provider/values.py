@@ -126,7 +126,6 @@ def copy_secrecy(outputs: Properties, inputs: Mapping[str, Any]) -> Properties:
         for key in ("data", "stringData"):
             if key in marked and not isinstance(marked[key], Secret):
                 marked[key] = Secret(marked[key])
-        return marked
     for key, given in inputs.items():
         if key not in marked or isinstance(marked[key], Secret):
             continue

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import grpc
-from google.protobuf import any_pb2, empty_pb2
+from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 from sandbox.provider import serve
@@ -122,10 +122,9 @@ class Client:
 
 def _failure(error: grpc.Call) -> Failure:
     partial = None
-    metadata = cast("Any", error.trailing_metadata()) or ()
-    for key, value in metadata:
-        if key == "grpc-status-details-bin":
-            detail = cast("any_pb2.Any", status_pb2.Status.FromString(value).details[0])
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            detail = status_pb2.Status.FromString(value).details[0]
             partial = provider_pb2.ErrorResourceInitFailed()
             detail.Unpack(partial)
     return Failure(error.details() or "", error.code(), partial)

@@ -161,6 +161,17 @@ def test_a_watch_that_breaks_in_the_middle_of_an_event_resumes_from_the_last_one
     assert resumed == ["101", "200"], "the second watch starts after the last event that was whole"
 
 
+def test_an_event_is_not_split_at_a_character_that_python_takes_for_a_line_end(
+    api: FakeApi, fake_kubeconfig: Path
+) -> None:
+    stored = api.store(PATH, CONFIG_MAP)
+    odd = json.dumps(
+        {"type": "MODIFIED", "object": version(stored, "200") | {"data": {"k": "a\x85b\u2028c"}}}, ensure_ascii=False
+    )
+    api.faults["WATCH", COLLECTION] = [Stream((odd + "\n",), hold=1)]
+    assert watched(fake_kubeconfig, 1, since=stored) == [("MODIFIED", "200")]
+
+
 def test_an_expired_watch_lists_anew_and_reports_what_vanished_meanwhile(api: FakeApi, fake_kubeconfig: Path) -> None:
     stored = api.store(PATH, CONFIG_MAP)
     del api.objects[PATH]
