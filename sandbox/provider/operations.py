@@ -397,7 +397,7 @@ class Operations:
         """Wait until the object is ready; on failure what is known of it is kept."""
         live = state.live
         try:
-            return await waiting.until_ready(
+            ready = await waiting.until_ready(
                 self.kube,
                 live,
                 await self._checks(state.inputs, live),
@@ -409,6 +409,10 @@ class Operations:
             kept, message = error.live, str(error)
         except ApiError as error:
             kept, message = live, f"{waiting.describe(live)} exists, but it could not be watched: {error}"
+        else:
+            if ready is not live:
+                self.say(urn, "")  # takes the last word about waiting off the screen
+            return ready
         raise PartialFailureError(object_id(kept), replace(state, live=kept).write(declared), message)
 
     async def _checks(self, declared: Object, live: Object) -> list[readiness.Check]:

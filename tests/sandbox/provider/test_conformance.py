@@ -72,9 +72,9 @@ def widget(group: str, namespace: str, **annotations: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def widgets(client: Client) -> Generator[str]:
+def widgets(client: Client, namespace: str) -> Generator[str]:
     """A group with a kind Widget, whose CRD the provider itself has made."""
-    group, definitions = "conformance.example.com", client.resource("apiextensions.k8s.io/v1:CustomResourceDefinition")
+    group, definitions = f"{namespace}.example.com", client.resource("apiextensions.k8s.io/v1:CustomResourceDefinition")
     resource_id, state = definitions.create(crd(group))
     yield group
     client.configure()

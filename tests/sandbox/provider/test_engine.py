@@ -1,12 +1,14 @@
 """The real engine with the stand-in attached: a small program, changed and interfered with."""
 
 import json
+import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import pulumi
 import pulumi_kubernetes as kubernetes
 import pytest
@@ -30,6 +32,7 @@ class Program:
     data: dict[str, str] = field(default_factory=lambda: {"k": "v"})
     wait_for: str = "jsonpath={.data.k}"
     names: tuple[str, ...] = ("one", "two", "three")
+    timeout: str = "2s"
 
     def __call__(self) -> None:
         provider = kubernetes.Provider(
@@ -39,7 +42,7 @@ class Program:
             enable_secret_mutable=True,
             upsert_existing_objects=True,
         )
-        timeouts = pulumi.CustomTimeouts(create="2s", update="20s")
+        timeouts = pulumi.CustomTimeouts(create=self.timeout, update="20s")
         opts = pulumi.ResourceOptions(provider=provider, custom_timeouts=timeouts)
         for name in self.names:
             metadata: Any = {"name": name, "namespace": self.namespace}
@@ -142,3 +145,24 @@ def test_a_run_that_failed_to_wait_is_taken_up_where_it_stopped(run: Run) -> Non
     assert "initErrors" in state, "the object is recorded as created but not ready"
     run.program.wait_for = "jsonpath={.data.k}"
     assert run.up().get("update") == 1, "the same object is updated, not created a second time"
+
+
+def test_ctrl_c_ends_a_wait_and_the_next_run_goes_on(run: Run) -> None:
+    run.program.names, run.program.wait_for = ("one",), "jsonpath={.data.never}"
+    run.program.timeout = "500s"
+
+    interrupted: list[int] = []
+
+    def interrupt(line: str) -> None:
+        # Once only: the engine takes a second one as a wish to stop without recording anything.
+        if "waiting for jsonpath" in line and not interrupted:
+            for child in psutil.Process().children():
+                if child.name() == "pulumi":
+                    child.send_signal(signal.SIGINT)
+                    interrupted.append(child.pid)
+
+    with failing() as said:
+        run.stack.up(on_output=interrupt)
+    assert "cancelled while waiting for jsonpath {.data.never}" in said()
+    run.program.wait_for = "jsonpath={.data.k}"
+    assert run.up().get("update") == 1
