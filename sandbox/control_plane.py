@@ -60,17 +60,8 @@ def start(sandbox: Sandbox, tools: Mapping[str, Path], step: Step, *, timeout_se
     """
     _end_strays(sandbox)
     wanted = _configuration(sandbox, tools)
-    if _complete(sandbox) and _written(sandbox) == wanted:
-        step.update("starting the existing cluster")
-        try:
-            _refuse_taken_ports(sandbox)
-            _forget_dead(sandbox)
-            _kwokctl(sandbox, tools, ["start", "cluster"], timeout_seconds)
-            _wait_until_ready(sandbox, timeout_seconds, step)
-        except SandboxError as error:
-            step.update(f"making it anew, because the existing one does not start: {error}")
-        else:
-            return sandbox
+    if _complete(sandbox) and _written(sandbox) == wanted and _start_again(sandbox, tools, step, timeout_seconds):
+        return sandbox
     stop(sandbox, keep_state=False)
     if not all(port_is_free(port) for port in sandbox.ports.all()):
         sandbox = sandbox.with_new_ports()
@@ -82,6 +73,25 @@ def start(sandbox: Sandbox, tools: Mapping[str, Path], step: Step, *, timeout_se
     _write_kubeconfig(sandbox)
     _wait_until_ready(sandbox, timeout_seconds, step)
     return sandbox
+
+
+def _start_again(sandbox: Sandbox, tools: Mapping[str, Path], step: Step, timeout_seconds: float) -> bool:
+    """Start what is not running of an existing cluster; False when that does not help.
+
+    Twice, because a process that was about to end when we looked is seen to be missing only then.
+    """
+    for attempt in ("starting the existing cluster", "starting it once more"):
+        step.update(attempt)
+        try:
+            _refuse_taken_ports(sandbox)
+            _forget_dead(sandbox)
+            _kwokctl(sandbox, tools, ["start", "cluster"], timeout_seconds)
+            _wait_until_ready(sandbox, timeout_seconds, step)
+        except SandboxError as error:
+            step.update(f"the existing cluster does not start: {error}")
+        else:
+            return True
+    return False
 
 
 def stop(sandbox: Sandbox, *, keep_state: bool) -> None:

@@ -126,7 +126,7 @@ def _kwok(name: str) -> Tool:
         f"https://github.com/kubernetes-sigs/kwok/releases/download/{{version}}/{name}-{{os}}-{{arch}}",
         "https://api.github.com/repos/kubernetes-sigs/kwok/releases/tags/{version}",  # the release has no checksum file
     )
-    return Tool(name, KWOK, f"sigs.k8s.io/kwok/cmd/{name}", download, build_seconds=30)
+    return Tool(name, KWOK, f"sigs.k8s.io/kwok/cmd/{name}", download, build_seconds=50)
 
 
 _GITHUB_ETCD = "https://github.com/etcd-io/etcd/releases/download/{version}/"
