@@ -13,7 +13,7 @@ from cli.exits import Exit
 from cli.paths import ROOT
 
 SHELL_SCRIPTS = ("maas", ".ci/run")
-YAML_PLACES = ("Pulumi.yaml", ".pre-commit-config.yaml", "rules", ".github")
+YAML_PLACES = ("Pulumi.yaml", ".pre-commit-config.yaml", ".yamllint.yaml", "sandbox", "rules", ".github")
 _PYTHON = (sys.executable, "-m")
 _WORKERS = "2"
 

@@ -200,22 +200,22 @@ class Session:
 
     def up(self, on_event: Callable[[EngineEvent], None], *, refresh: bool = False) -> None:
         """Make the cluster what the program says; `refresh` first looks at what is really there."""
-        self._attempt(lambda: self.stack.up(on_event=on_event, show_secrets=False, color="never", refresh=refresh))
+        self.attempt(lambda: self.stack.up(on_event=on_event, show_secrets=False, color="never", refresh=refresh))
 
     def preview(self, on_event: Callable[[EngineEvent], None]) -> None:
         """Find out what `up` would do."""
-        self._attempt(lambda: self.stack.preview(on_event=on_event, color="never"))
+        self.attempt(lambda: self.stack.preview(on_event=on_event, color="never"))
 
     def refresh(self, on_event: Callable[[EngineEvent], None], *, preview_only: bool) -> None:
         """Find out what is really there, and, unless `preview_only`, remember it."""
         if preview_only:
-            self._attempt(lambda: self.stack.preview_refresh(on_event=on_event, color="never"))
+            self.attempt(lambda: self.stack.preview_refresh(on_event=on_event, color="never"))
         else:
-            self._attempt(lambda: self.stack.refresh(on_event=on_event, show_secrets=False, color="never"))
+            self.attempt(lambda: self.stack.refresh(on_event=on_event, show_secrets=False, color="never"))
 
     def destroy(self, on_event: Callable[[EngineEvent], None]) -> None:
         """Delete all that the stack has."""
-        self._attempt(lambda: self.stack.destroy(on_event=on_event, show_secrets=False, color="never"))
+        self.attempt(lambda: self.stack.destroy(on_event=on_event, show_secrets=False, color="never"))
 
     def set_secret(self, path: str, value: str) -> None:
         """Encrypt a setting, by path (`maas:apiKeys["alice"]`), into the stack file.
@@ -247,22 +247,26 @@ class Session:
             self.refusal = error
             raise
 
-    def _attempt(self, action: Callable[[], object]) -> None:
+    def attempt(self, action: Callable[[], object]) -> None:
         """Run in a thread, so that this one stays free to hear a Ctrl-C and to pass it on."""
         failure: list[BaseException] = []
+        # Not Thread.join: an exception that a signal raises inside of it makes Python take the thread for ended.
+        over = threading.Event()
 
         def work() -> None:
             try:
                 action()
             except BaseException as error:  # noqa: BLE001 - carried over to the waiting thread
                 failure.append(error)
+            finally:
+                over.set()
 
         worker = threading.Thread(target=work, name="engine", daemon=True)
         worker.start()
         asked = 0
-        while worker.is_alive():
+        while not over.is_set():
             try:
-                worker.join(timeout=0.2)
+                over.wait(timeout=0.2)
             except KeyboardInterrupt:
                 asked += 1
                 if asked == 1:

@@ -141,8 +141,8 @@ def end(engine: psutil.Process) -> None:
 def mend_sidecars(backend: Backend) -> None:
     """Put right the small files around the snapshot, which the engine does not write in one step.
 
-    Each file has a `.attrs` beside it with no more than a content type and a checksum: without it all is well, with half
-    of it every command fails ("failed to load checkpoint: EOF"). And `meta.yaml` has one line, the layout's version.
+    Each file has a `.attrs` beside it with no more than a content type and a checksum: without it all is well, with
+    half of it every command fails ("failed to load checkpoint: EOF"). `meta.yaml` has one line, the layout's version.
     """
     store = backend.folder / ".pulumi"
     meta = store / "meta.yaml"

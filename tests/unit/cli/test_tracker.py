@@ -9,13 +9,17 @@ POLICY = f"{PREFIX}maas:policies:Policies$kubernetes:kuadrant.io/v1alpha1:TokenR
 STACK = f"{PREFIX}pulumi:pulumi:Stack::maas-sandbox"
 
 
+def parsed(content: dict[str, Any]) -> EngineEvent:
+    return EngineEvent.from_json(content)  # pyright: ignore[reportUnknownMemberType] - the SDK says `dict`
+
+
 def event(kind: str, op: str = "", urn: str = POLICY, **metadata: Any) -> EngineEvent:  # noqa: ANN401 - as in JSON
     type_ = urn.split("::")[2].rsplit("$", maxsplit=1)[-1]
-    return EngineEvent.from_json({kind: {"metadata": {"op": op, "urn": urn, "type": type_, **metadata}}})
+    return parsed({kind: {"metadata": {"op": op, "urn": urn, "type": type_, **metadata}}})
 
 
 def diagnostic(message: str, severity: str = "error", urn: str = POLICY) -> EngineEvent:
-    return EngineEvent.from_json({"diagnosticEvent": {"message": message, "severity": severity, "urn": urn}})
+    return parsed({"diagnosticEvent": {"message": message, "severity": severity, "urn": urn}})
 
 
 def test_one_changed_field_is_one_step_with_that_field() -> None:
