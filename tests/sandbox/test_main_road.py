@@ -244,8 +244,12 @@ def test_up_that_is_killed_at_any_moment_converges_with_nothing_doubled(tree: Tr
     wanted = objects_of_the_stack(tree)
     moments = random.Random(SEED)  # noqa: S311 - the same moments in each run
     for number in range(KILLS):
-        tree.json("destroy")
-        assert objects_of_the_stack(tree) == [], "destroy leaves nothing of ours"
+        # Every third from nothing at all: then the control plane is being made while the kill comes.
+        if number % 3 == 1:
+            tree.json("down")
+        else:
+            tree.json("destroy")
+            assert objects_of_the_stack(tree) == [], "destroy leaves nothing of ours"
         moment = moments.uniform(1.0, 9.0)
         killed = tree.start("up")
         time.sleep(moment)
