@@ -1,7 +1,7 @@
 """How long-running work tells its caller what it is doing, without knowing whether a terminal, a log file or a test listens."""
 
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
-from collections.abc import Iterator
 from typing import Protocol
 
 
@@ -34,7 +34,7 @@ class Silent:
     """A Reporter that says nothing."""
 
     @contextmanager
-    def step(self, title: str, usually_seconds: float | None = None) -> Iterator[Step]:
+    def step(self, title: str, usually_seconds: float | None = None) -> Generator[Step]:
         """Open a step that nobody hears of."""
         del title, usually_seconds
         yield _Nothing()
