@@ -1,4 +1,4 @@
-"""How long-running work tells its caller what it is doing, without knowing whether a terminal, a log file or a test listens."""
+"""How long-running work tells what it is doing, without knowing whether a terminal, a log or a test listens."""
 
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
