@@ -161,9 +161,9 @@ def sandbox_up(name: Name = "sandbox") -> None:
 
 
 @sandbox_app.command("down", epilog=HELP)
-def sandbox_down(name: Name = "sandbox") -> None:
+def sandbox_down(name: Name = "sandbox", provider: ProviderName = "auto", *, json_: Json = False) -> None:
     """Stop the control plane and forget it, with whatever a stack has on it. The same as `maas down`."""
-    down(name)
+    down(name, provider, json_=json_)
 
 
 @sandbox_app.command("status", epilog=HELP)
@@ -215,9 +215,13 @@ def check(
     fast: Annotated[bool, typer.Option("--fast", help="Leave out what needs a control plane; under a minute.")] = False,
 ) -> None:
     """Check and test this project. What follows the options goes to pytest, such as `-k limits` or a path."""
-    from cli.checks import run  # noqa: PLC0415
 
-    _end(Exit(run(context.args, fast=fast, console=_console())))
+    def work() -> None:
+        from cli.checks import run  # noqa: PLC0415
+
+        _end(run(context.args, fast=fast, console=_console()))
+
+    _guarded(work)
 
 
 def _options(  # noqa: PLR0913 - what the commands have in common
@@ -252,6 +256,8 @@ def _guarded(work: "Callable[[], None]") -> None:
     except (SandboxError, ToolError) as error:
         typer.echo(str(error), err=True)
         _end(Exit.FAILED)
+    except KeyboardInterrupt:
+        _end(Exit.INTERRUPTED)
 
 
 def _end(code: Exit) -> None:

@@ -29,7 +29,7 @@ class Check:
     """Whether its output belongs on the terminal also when all is well."""
 
 
-def run(arguments: Sequence[str], *, fast: bool, console: Console) -> int:
+def run(arguments: Sequence[str], *, fast: bool, console: Console) -> Exit:
     """Run every check, also after one has failed.
 
     Args:
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str], *, fast: bool, console: Console) -> int:
         console: Where to say what runs.
 
     Returns:
-        An exit code: 0 when all is well, 1 otherwise.
+        OK when all is well, FAILED otherwise.
     """
     checks = [_only(arguments, fast=fast)] if arguments else plan(fast=fast)
     expected = sum(check.usually_seconds for check in checks)

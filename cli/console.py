@@ -69,7 +69,8 @@ class Console:
         view = _TrackerView(title, tracker, self.note)
         with self._shown(view.render, view.tick):
             yield
-        view.tick()
+        if not self._live_wanted:
+            view.tick()
 
     @contextmanager
     def _shown(self, render: Callable[[], RenderableType], tick: Callable[[], None]) -> Generator[None]:

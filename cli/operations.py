@@ -61,6 +61,7 @@ class Command:
         self.console = console
         self._began = time.monotonic()
         self._tracker = Tracker()
+        self._session_at_work: Session | None = None
 
     def up(self) -> Exit:
         """Make the cluster what the stack's settings say; for the sandbox, start it first."""
@@ -94,6 +95,7 @@ class Command:
         """Delete all that the stack has on its cluster."""
 
         def work() -> Exit:
+            self._require_answer()
             with self._opened(create=False) as (target, session):
                 self._require_running(target)
                 self._confirm(f"Delete everything that stack {target.stack} has on its cluster?", target)
@@ -130,6 +132,7 @@ class Command:
             raise MaasError(str(error)) from error
 
     def _up(self) -> Exit:
+        self._require_answer()
         recording = self.check()
         with self._opened(start=True) as (target, session):
             refresh = target.sandbox is not None and self._cluster_is_new(target)
@@ -163,7 +166,7 @@ class Command:
             stack.enter_context(target.in_this_process())
             self._recover(target)
             extra = stack.enter_context(attached(self.options.provider, target, pulumi_program, self.console))
-            session = self._session(target, pulumi_program, extra, create=create)
+            session = self._session_at_work = self._session(target, pulumi_program, extra, create=create)
             if target.backend and target.backend.pending_operations():
                 count = session.forget_pending_operations()
                 self.console.note(f"An earlier run was cut off in {count} operations; which are taken up again.")
@@ -240,11 +243,14 @@ class Command:
         if target.sandbox and not lifecycle.status(target.sandbox).running:
             raise MaasError(f"Sandbox {target.sandbox.name} is not running. Start it: ./maas up, or ./maas sandbox up.")
 
+    def _require_answer(self) -> None:
+        """A real cluster is changed when somebody said yes: refuse early where nobody has and nobody can be asked."""
+        if self.options.stack != SANDBOX and not self.options.yes and (self.options.json or not sys.stdin.isatty()):
+            raise MaasError("Nobody can be asked here: say --yes.", code=Exit.USAGE)
+
     def _confirm(self, question: str, target: Target) -> None:
         if target.sandbox or self.options.yes:
             return
-        if not sys.stdin.isatty() or self.options.json:
-            raise MaasError("Nobody can be asked here: say --yes.", code=Exit.USAGE)
         if not Confirm.ask(question, console=self.console.err, default=False):
             raise MaasError("Nothing was changed.", code=Exit.OK)
 
@@ -298,9 +304,16 @@ class Command:
 
     def _explain(self, error: CommandError) -> tuple[Exit, str]:
         """The engine failed: what the objects' errors say, or else what the engine itself said."""
+        if self._refused():
+            return Exit.CONFIG, str(self._refused())
         if self._tracker.errors:
             return Exit.FAILED, summary.problems(self._tracker.errors, self._describe())
         return Exit.FAILED, _own_words(error)
+
+    def _refused(self) -> pulumi.RunError | None:
+        """What the program said when it refused the settings that the engine gave it, with all secrets decrypted."""
+        refusal = self._session_at_work.refusal if self._session_at_work else None
+        return refusal if isinstance(refusal, pulumi.RunError) else None
 
     def _describe(self) -> str:
         if self.options.stack != SANDBOX:
@@ -332,6 +345,8 @@ class Command:
 
     def _hints(self, target: Target) -> Sequence[tuple[str, str]]:
         named, stack = self._named(), "" if target.sandbox else f" --stack {target.stack}"
+        if not target.sandbox and self.options.provider is Choice.STAND_IN:
+            stack += " --stand-in"
         namespace = mapping(self._tracker.outputs.get("gateway")).get("namespace", "llm")
         hints = [
             (f"./maas preview{stack}{named}", f"after editing Pulumi.{target.stack}.yaml: what would change"),

@@ -84,3 +84,10 @@ def test_what_needs_a_running_sandbox_says_how_to_start_it(tmp_path: Path, monke
     done = runner.invoke(app, ["sandbox", "kubeconfig"])
     assert done.exit_code == Exit.FAILED
     assert "./maas up" in done.output
+
+
+@pytest.mark.parametrize("command", ["up", "destroy"])
+def test_a_real_cluster_is_not_changed_when_nobody_said_yes(command: str) -> None:
+    done = runner.invoke(app, [command, "--stack", "dev", "--json"])
+    assert done.exit_code == Exit.USAGE
+    assert "--yes" in done.output
