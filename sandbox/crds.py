@@ -244,7 +244,7 @@ async def install(kube: Kube, crds: Bundle, step: Step, *, timeout_seconds: floa
     async def apply(crd: Object) -> None:
         nonlocal done
         async with turn:
-            await kube.apply(crd, field_manager=FIELD_MANAGER, force=True)
+            await _create_or_apply(kube, crd)
         done += 1
         step.update(str(crd["metadata"]["name"]), done, len(crds.crds))
 
@@ -254,6 +254,16 @@ async def install(kube: Kube, crds: Bundle, step: Step, *, timeout_seconds: floa
     await wait_until_served(kube, crds.crds, timeout_seconds)
     await kube.apply(_RECORD | {"data": {"fingerprint": crds.fingerprint}}, field_manager=FIELD_MANAGER, force=True)
     return True
+
+
+async def _create_or_apply(kube: Kube, crd: Object) -> None:
+    """Create, since that costs the API server half of what an apply does; apply what is there already."""
+    try:
+        await kube.create(crd, field_manager=FIELD_MANAGER)
+    except ApiError as error:
+        if error.reason != "AlreadyExists":
+            raise
+        await kube.apply(crd, field_manager=FIELD_MANAGER, force=True)
 
 
 async def wait_until_served(kube: Kube, crds: Sequence[Object], timeout_seconds: float) -> None:

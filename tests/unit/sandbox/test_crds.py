@@ -9,7 +9,7 @@ import pytest
 
 from sandbox import crds
 from sandbox.crds import Bundle, Source
-from sandbox.kube import NoMatchError, Object, Resource
+from sandbox.kube import ApiError, NoMatchError, Object, Resource
 from sandbox.progress import Silent
 from sandbox.tools.errors import ToolError
 
@@ -140,6 +140,12 @@ class Cluster:
         self.stored[name] = obj
         return obj
 
+    async def create(self, obj: Object, **options: Any) -> Object:  # noqa: ANN401  (Kube's options)
+        name = str(obj["metadata"]["name"])
+        if name in self.stored:
+            raise ApiError(409, "AlreadyExists", "already exists", name)
+        return await self.apply(obj, **options)
+
     async def resource(self, version: str, kind: str) -> Resource:
         self.asked += 1
         if self.asked <= self.served_after:
@@ -177,6 +183,13 @@ def test_a_second_installation_applies_nothing() -> None:
     assert not install(cluster, bundle_of("a"))
     assert cluster.applied == before
     assert install(cluster, bundle_of("a", "b")), "another bundle is installed"
+
+
+def test_a_crd_that_is_there_already_is_brought_up_to_date() -> None:
+    cluster = Cluster(served_after=0)
+    cluster.stored["a"] = {"metadata": {"name": "a"}, "spec": {"group": "old.com"}}
+    install(cluster, bundle_of("a"))
+    assert cluster.stored["a"]["spec"]["group"] == "e.com"
 
 
 def test_a_crd_that_is_never_served_is_named() -> None:
