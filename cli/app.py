@@ -270,9 +270,20 @@ def _on_terminate(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def let_children_hear_interrupts() -> None:
+    """Where SIGINT is ignored (`nohup ./maas up &`, a job of a script), go on not minding it, but do not pass that on.
+
+    An ignored signal stays ignored in every program that we start, and SIGINT is how the engine is asked to cancel and
+    save its state; a signal with a handler is back to normal there.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda _number, _frame: None)
+
+
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGTERM, _on_terminate)
+    let_children_hear_interrupts()
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     try:

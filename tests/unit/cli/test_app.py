@@ -91,3 +91,17 @@ def test_a_real_cluster_is_not_changed_when_nobody_said_yes(command: str) -> Non
     done = runner.invoke(app, [command, "--stack", "dev", "--json"])
     assert done.exit_code == Exit.USAGE
     assert "--yes" in done.output
+
+
+def test_a_program_that_is_started_from_the_background_can_be_interrupted_all_the_same() -> None:
+    child = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    script = (
+        "import subprocess, sys\nfrom cli.app import let_children_hear_interrupts\n"
+        "{call}\nsubprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    )
+    ignored: dict[str, str] = {}
+    for call in ("pass", "let_children_hear_interrupts()"):
+        words = ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, script.format(call=call, child=child)]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603
+        ignored[call] = done.stdout.strip()
+    assert ignored == {"pass": "True", "let_children_hear_interrupts()": "False"}
