@@ -24,7 +24,7 @@ def rendered(stack: str, folder: Path) -> list[tuple[str, dict[str, Any]]]:
     return [(str(file), yaml.safe_load((folder / file).read_text(encoding="utf-8"))) for file in files]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def namespaces(kubeconfig: Path) -> Iterator[list[str]]:
     """The namespaces that the stacks create, really there: a dry run in a missing one is refused."""
     names = ["llm"]
@@ -37,6 +37,10 @@ def namespaces(kubeconfig: Path) -> Iterator[list[str]]:
                     await kube.apply(body, field_manager=MANAGER)
                 else:
                     await kube.delete("v1", "Namespace", name)
+                    for _ in range(600):
+                        if await kube.get("v1", "Namespace", name) is None:
+                            break
+                        await asyncio.sleep(0.1)
 
     asyncio.run(change(there=True))
     yield names

@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pulumi
@@ -124,3 +125,8 @@ def test_the_callers_kubeconfig_changes_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PULUMI_K8S_ENABLE_PATCH_FORCE", "true")
     (cluster,) = record("dev", {}, (), path).resources
     assert cluster.inputs == {}
+
+
+def test_a_recording_works_where_something_else_has_used_up_the_event_loop(program: Path) -> None:
+    asyncio.run(asyncio.sleep(0))
+    assert record("dev", {"maas:key": "hush"}, {"maas:key"}, program).objects

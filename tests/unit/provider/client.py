@@ -91,7 +91,8 @@ class Resource:
         response = self.client.call("Read", request)
         return response.id, decode(response.properties), decode(response.inputs)
 
-    def delete(self, resource_id: str, state: Properties, *, seconds: float = 20) -> None:
+    def delete(self, resource_id: str, state: Properties, *, seconds: float = 120) -> None:
+        """Delete; the garbage collector may take half a minute to learn of a CRD that is new."""
         request = provider_pb2.DeleteRequest(urn=self.urn, id=resource_id, properties=encode(state), timeout=seconds)
         self.client.call("Delete", request)
 
