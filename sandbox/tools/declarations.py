@@ -113,7 +113,16 @@ KUBERNETES = Family(
 )
 ETCD = Family("etcd", "v3.7.3")
 KWOK = Family("kwok", "v0.8.0", {"sigs.k8s.io/kwok/pkg/consts.Version": "v0.8.0"})
-HELM = Family("helm", "v3.19.0", {"helm.sh/helm/v3/internal/version.version": "v3.19.0"})
+HELM = Family(
+    "helm",
+    "v3.19.0",
+    {
+        "helm.sh/helm/v3/internal/version.version": "v3.19.0",
+        # The Kubernetes version that charts are rendered for when there is no cluster to ask: that of its client-go.
+        "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor": "1",
+        "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": "34",
+    },
+)
 
 
 def _kubernetes(name: str, build_seconds: float) -> Tool:
