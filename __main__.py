@@ -35,8 +35,8 @@ platform = Platform(site, after())
 # KServe's and Kuadrant's settings are read by their controllers.
 kserve = KServe(site, after(operators.kserve))
 kuadrant = Kuadrant(site, after(operators.kuadrant))
-# The mesh programs the Gateway, in our namespace.
-gateway = Gateway(site, after(operators.service_mesh, platform))
+# The mesh programs the Gateway, in our namespace; its certificate, should there be one, is cert-manager's.
+gateway = Gateway(site, certificates_after=operators.cert_manager, opts=after(operators.service_mesh, platform))
 # Keys live in Kuadrant's namespace.
 identity = Identity(site, after(operators.kuadrant))
 # Policies target the Gateway and are enforced by Kuadrant.

@@ -4,7 +4,16 @@ import pulumi
 from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
 
 from components.layer import Layer, Site
-from config.platform import Profile
+from components.security_constraints import SecurityContextConstraints, original_constraints
+from config.platform import Profile, Scc
+
+MODEL_ACCOUNT = "models"
+"""ServiceAccount of all model pods; bound to nothing unless the stack asks for more than `restricted-v2`."""
+
+
+def constraints_name(namespace: str) -> str:
+    """Name of the SecurityContextConstraints, which are cluster-scoped: one for each stack's namespace."""
+    return f"maas-{namespace}-{MODEL_ACCOUNT}"
 
 
 def namespace_labels(profile: Profile) -> dict[str, str]:
@@ -43,8 +52,12 @@ class Platform(Layer):
             automount_service_account_token=False,
             opts=self.options(depends_on=[self.target]),
         )
+        if site.settings.platform.scc is Scc.ORIGINAL:
+            name = constraints_name(self.namespace)
+            SecurityContextConstraints(
+                name,
+                metadata=self.metadata(name),
+                constraints=original_constraints(MODEL_ACCOUNT, self.namespace),
+                opts=self.options(),
+            )
         self.register_outputs({})
-
-
-MODEL_ACCOUNT = "models"
-"""ServiceAccount of all model pods; bound to nothing."""

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
-from config.gateway import Expose, Gateway
+from config.gateway import ISSUED, Expose, Gateway, NodePorts, Route, Termination, TlsMode
 from config.identity import ApiKeys, Users
 from config.models import Models, host_label
-from config.platform import Platform, Profile
+from config.platform import Platform, Profile, Scc
 from config.problems import HIDDEN, Problem, closest, one_of, shown
 from config.tiers import Tier
 
@@ -78,27 +78,96 @@ def hosts_differ(models: Models, platform: Platform) -> Iterator[Problem]:
 
 
 def routes_need_openshift(gateway: Gateway, platform: Platform) -> Iterator[Problem]:
-    """Only OpenShift has Routes."""
-    if gateway.expose is Expose.ROUTE and platform.profile is not Profile.OPENSHIFT:
+    """Only OpenShift has Routes, and a service CA."""
+    if platform.profile is Profile.OPENSHIFT:
+        return
+    if gateway.expose is Expose.ROUTE:
         yield Problem(
             "maas:gateway.expose",
             shown(gateway.expose),
             "Routes exist on OpenShift only",
-            one_of({Expose.LOAD_BALANCER, Expose.CLUSTER_IP}),
+            one_of(set(Expose) - {Expose.ROUTE}),
             Expose.LOAD_BALANCER,
         )
-
-
-def routes_end_tls_themselves(gateway: Gateway, platform: Platform) -> Iterator[Problem]:
-    """An edge Route speaks plain HTTP to the gateway, which an HTTPS listener would not understand."""
-    if gateway.exposure_on(platform.profile) is Expose.ROUTE and gateway.tls.mode != "none":
+    elif gateway.tls.mode is TlsMode.SERVICE_CA:
         yield Problem(
             "maas:gateway.tls.mode",
             shown(gateway.tls.mode),
-            "the Route ends TLS at the router and needs a plain listener behind it",
-            "none with expose: route; secret with expose: loadBalancer or clusterIP",
-            "none",
+            "only OpenShift has a service CA",
+            one_of(set(TlsMode) - {TlsMode.SERVICE_CA}),
+            TlsMode.SELF_SIGNED,
         )
+
+
+def route_and_listener_fit(gateway: Gateway, platform: Platform) -> Iterator[Problem]:
+    """What the router sends, the gateway's listener has to understand."""
+    mode, route = gateway.tls.mode, gateway.route
+    if gateway.exposure_on(platform.profile) is not Expose.ROUTE:
+        if route != Route():
+            why = "there are no Routes with this exposure"
+            yield Problem("maas:gateway.route", shown(route.termination), why, "expose: route", "no route at all")
+        if mode is TlsMode.SERVICE_CA and platform.profile is Profile.OPENSHIFT:
+            why = "nobody but the router trusts the service CA"
+            allowed = "service-ca with expose: route and route.termination: reencrypt"
+            yield Problem("maas:gateway.tls.mode", shown(mode), why, allowed, TlsMode.CERT_MANAGER)
+        return
+    if route.termination is Termination.EDGE and mode is not TlsMode.NONE:
+        yield Problem(
+            "maas:gateway.tls.mode",
+            shown(mode),
+            "the Route ends TLS at the router and needs a plain listener behind it",
+            "none with route.termination: edge; others with reencrypt, passthrough, or expose: loadBalancer",
+            TlsMode.NONE,
+        )
+    elif route.termination is Termination.PASSTHROUGH and mode in {TlsMode.NONE, TlsMode.SERVICE_CA}:
+        why = "the gateway ends TLS, before callers' eyes: it needs a certificate that they can trust"
+        allowed = one_of({*ISSUED, TlsMode.SECRET})
+        yield Problem("maas:gateway.route.termination", shown(route.termination), why, allowed, Termination.EDGE)
+    elif route.termination is Termination.REENCRYPT and mode is TlsMode.NONE:
+        why = "the router opens a TLS connection to the gateway, whose listener has no certificate"
+        allowed = "reencrypt with a tls.mode other than none"
+        yield Problem(
+            "maas:gateway.route.termination", shown(route.termination), why, allowed, "tls: {mode: service-ca}"
+        )
+    elif gateway.tls.redirect:
+        why = "the router redirects by itself"
+        yield Problem("maas:gateway.tls.redirect", "true", why, "redirect without Routes", "false")
+    yield from _router_trusts_the_gateway(gateway)
+
+
+def _router_trusts_the_gateway(gateway: Gateway) -> Iterator[Problem]:
+    """The router checks the certificate of what it opens a TLS connection to."""
+    mode, route = gateway.tls.mode, gateway.route
+    reencrypt, key = route.termination is Termination.REENCRYPT, "maas:gateway.route.destinationCaCertificate"
+    if reencrypt and mode not in {TlsMode.NONE, TlsMode.SERVICE_CA} and route.destination_ca_certificate is None:
+        why = "the router trusts only certificates of the service CA unless it is given another"
+        yield Problem(key, "", why, "the PEM of the CA, or tls.mode: service-ca", "tls: {mode: service-ca}")
+    if (not reencrypt or mode is TlsMode.SERVICE_CA) and route.destination_ca_certificate is not None:
+        why = "the router would not use it"
+        allowed = "with route.termination: reencrypt, and a tls.mode other than service-ca"
+        yield Problem(key, "(a certificate)", why, allowed, "no destinationCaCertificate at all")
+
+
+def ports_fit_the_exposure(gateway: Gateway, platform: Platform) -> Iterator[Problem]:
+    """What a Service of another type would refuse, or leave without effect, is refused here."""
+    exposure = gateway.exposure_on(platform.profile)
+    if gateway.node_ports != NodePorts() and exposure is not Expose.NODE_PORT:
+        why = f"the gateway is exposed by {exposure}"
+        key = "maas:gateway.nodePorts"
+        yield Problem(key, shown(gateway.node_ports.model_dump()), why, "expose: nodePort", "no nodePorts at all")
+    if gateway.service.external_traffic_policy and exposure not in {Expose.NODE_PORT, Expose.LOAD_BALANCER}:
+        key, value = "maas:gateway.service.externalTrafficPolicy", shown(gateway.service.external_traffic_policy)
+        yield Problem(key, value, f"the gateway is exposed by {exposure}", "expose: loadBalancer or nodePort")
+    if gateway.service.load_balancer_source_ranges and exposure is not Expose.LOAD_BALANCER:
+        key, value = "maas:gateway.service.loadBalancerSourceRanges", shown(gateway.service.load_balancer_source_ranges)
+        yield Problem(key, value, f"the gateway is exposed by {exposure}", "expose: loadBalancer")
+
+
+def security_constraints_need_openshift(platform: Platform) -> Iterator[Problem]:
+    """Elsewhere there are no SecurityContextConstraints."""
+    if platform.scc is not Scc.RESTRICTED and platform.profile is not Profile.OPENSHIFT:
+        why = "SecurityContextConstraints exist on OpenShift only"
+        yield Problem("maas:platform.scc", shown(platform.scc), why, Scc.RESTRICTED, Scc.RESTRICTED)
 
 
 def namespaces_differ(platform: Platform) -> Iterator[Problem]:
@@ -138,7 +207,9 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     served_names_differ,
     hosts_differ,
     routes_need_openshift,
-    routes_end_tls_themselves,
+    route_and_listener_fit,
+    ports_fit_the_exposure,
+    security_constraints_need_openshift,
     namespaces_differ,
 )
 """Every rule; Settings.load runs those whose sections are valid by themselves."""

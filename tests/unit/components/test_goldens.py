@@ -5,8 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from components import gateway, identity, kserve, kuadrant, models, observability, policies, routes
+from components import (
+    certificates,
+    gateway,
+    gateway_options,
+    identity,
+    kserve,
+    kuadrant,
+    models,
+    observability,
+    policies,
+    routes,
+    security_constraints,
+)
+from config.gateway import Expose, Route
+from config.gateway import Gateway as GatewaySettings
 from config.limiter import Limiter
 from config.models import Runtime
 from config.observability import TelemetryLabels
@@ -25,13 +40,65 @@ def settings(**changes: object) -> Settings:
 KUBERNETES = settings()
 OPENSHIFT = settings(platform={"profile": "openshift"})
 WITH_TLS = settings(gateway={"tls": {"mode": "secret", "secretName": "wildcard"}})
+SELF_SIGNED = settings(
+    gateway={
+        "tls": {"mode": "self-signed", "redirect": True},
+        "replicas": 2,
+        "expose": "nodePort",
+        "nodePorts": {"http": 30080, "https": 30443},
+    }
+)
+ISSUED = settings(gateway={"tls": {"mode": "cert-manager", "issuer": "letsencrypt-prod"}})
+REENCRYPT = settings(
+    platform={"profile": "openshift"}, gateway={"tls": {"mode": "service-ca"}, "route": {"termination": "reencrypt"}}
+)
+CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+ROUTE_WITH_CA = Route.model_validate({"termination": "reencrypt", "destinationCaCertificate": CA})
+EVERY_OPTION = GatewaySettings.model_validate(
+    {
+        "resources": {"cpu": "1", "cpuLimit": "4", "memory": "3Gi"},
+        "replicas": {"min": 2, "max": 6, "cpu": 60},
+        "service": {
+            "annotations": {"metallb.io/allow-shared-ip": "maas"},
+            "externalTrafficPolicy": "Local",
+            "loadBalancerSourceRanges": ["10.0.0.0/8"],
+        },
+    }
+)
 TARGET = gateway.parent_ref(KUBERNETES)
 
 BODIES: dict[str, Callable[[], Any]] = {
     "gateway-kubernetes": lambda: gateway.gateway_spec(KUBERNETES),
     "gateway-openshift": lambda: [gateway.gateway_spec(OPENSHIFT), gateway.gateway_annotations(OPENSHIFT)],
     "gateway-tls": lambda: gateway.gateway_spec(WITH_TLS),
-    "openshift-route": lambda: gateway.route_spec("qwen3-llm.maas.example.com", "inference-gateway-openshift-default"),
+    "gateway-self-signed": lambda: {
+        "issuer": certificates.self_signed_issuer_spec(),
+        "certificate": _certificate(SELF_SIGNED),
+        "gateway": gateway.gateway_spec(SELF_SIGNED),
+        "annotations": gateway.gateway_annotations(SELF_SIGNED),
+        "options": _patches(gateway.options_of(SELF_SIGNED, SELF_SIGNED.gateway)),
+    },
+    "gateway-redirect": lambda: {
+        "gateway": gateway.redirect_gateway_spec(SELF_SIGNED),
+        "options": _patches(gateway.options_of(SELF_SIGNED, gateway.redirecting(SELF_SIGNED.gateway))),
+        "route": routes.redirect_route_spec(TARGET, "maas.example.com", 8443),
+    },
+    "gateway-cert-manager": lambda: [_certificate(ISSUED), gateway.gateway_spec(ISSUED)],
+    "gateway-reencrypt": lambda: [
+        gateway.gateway_spec(REENCRYPT),
+        _patches(gateway.options_of(REENCRYPT, REENCRYPT.gateway)),
+    ],
+    "gateway-options": lambda: _patches(
+        gateway_options.gateway_options(EVERY_OPTION, Expose.LOAD_BALANCER, https=False)
+    ),
+    "security-constraints": lambda: security_constraints.original_constraints("models", "llm"),
+    "openshift-route-reencrypt": lambda: gateway.route_spec("a.maas.example.com", "gateway", ROUTE_WITH_CA),
+    "openshift-route-passthrough": lambda: gateway.route_spec(
+        "a.maas.example.com", "gateway", Route.model_validate({"termination": "passthrough"})
+    ),
+    "openshift-route": lambda: gateway.route_spec(
+        "qwen3-llm.maas.example.com", "inference-gateway-openshift-default", Route()
+    ),
     "model-route": lambda: routes.model_route_spec(TARGET, "qwen3.maas.example.com", "qwen3-predictor", 80),
     "fallback-route": lambda: routes.fallback_route_spec(TARGET, "maas.example.com"),
     "kserve-settings": lambda: kserve.inferenceservice_settings(KUBERNETES),
@@ -54,6 +121,14 @@ BODIES: dict[str, Callable[[], Any]] = {
         "models": observability.models_monitor_spec("30s"),
     },
 }
+
+
+def _patches(options: dict[str, str]) -> dict[str, Any]:
+    return {key: yaml.safe_load(text) for key, text in options.items()}
+
+
+def _certificate(of: Settings) -> dict[str, Any]:
+    return certificates.certificate_spec(of.gateway.tls, of.domain, of.gateway.certificate_secret)
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))

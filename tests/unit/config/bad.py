@@ -19,6 +19,9 @@ GOOD: dict[str, Any] = {
     },
 }
 
+ON_OPENSHIFT = {"platform/profile": "openshift"}
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
 ABSENT = object()
 """As the new value: the key is taken away."""
 
@@ -102,9 +105,49 @@ BAD: tuple[Bad, ...] = (
     Bad("platform/namespace", "kuadrant-system", "maas:platform.namespace", "kuadrant's operator", "llm"),
     # gateway
     Bad("gateway", {"expose": "route"}, "maas:gateway.expose", "OpenShift only", "loadBalancer"),
+    Bad("gateway", {"replicas": {"min": 3, "max": 2}}, "maas:gateway.replicas", "max is less than min", "min: 2"),
+    Bad("gateway", {"replicas": {"min": 0, "max": 1}}, "maas:gateway.replicas.min", "greater than or equal to 1"),
+    Bad("gateway", {"resources": {"cpu": "4"}}, "maas:gateway.resources", "more than cpuLimit", "cpuLimit: 4"),
+    Bad("gateway", {"resources": {"memory": "2 GB"}}, "maas:gateway.resources.memory", "quantity"),
+    Bad("gateway", {"nodePorts": {"http": 30080}}, "maas:gateway.nodePorts", "exposed by loadBalancer"),
+    Bad("gateway", {"expose": "nodePort", "nodePorts": {"http": 80}}, "maas:gateway.nodePorts.http", "30000"),
+    Bad("gateway", {"expose": "clusterIP", "service": {"externalTrafficPolicy": "Local"}},
+        "maas:gateway.service.externalTrafficPolicy", "exposed by clusterIP"),
+    Bad("gateway", {"expose": "nodePort", "service": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}},
+        "maas:gateway.service.loadBalancerSourceRanges", "exposed by nodePort"),
+    # TLS
+    Bad("gateway", {"tls": {"mode": "selfsigned"}}, "maas:gateway.tls.mode", "not one of", "self-signed"),
     Bad("gateway", {"tls": {"mode": "secret"}}, "maas:gateway.tls", "belong together", "secretName"),
+    Bad("gateway", {"tls": {"secretName": "wildcard"}}, "maas:gateway.tls", "belong together", "mode: secret"),
+    Bad("gateway", {"tls": {"mode": "cert-manager"}}, "maas:gateway.tls", "issuer belong together", "letsencrypt-prod"),
+    Bad("gateway", {"tls": {"mode": "self-signed", "issuer": "ours"}}, "maas:gateway.tls", "issuer belong together",
+        "mode: cert-manager, issuer: ours"),
+    Bad("gateway", {"tls": {"mode": "cert-manager", "issuer": "ours", "issuerKind": "Vault"}},
+        "maas:gateway.tls.issuerKind", "not one of", ""),
+    Bad("gateway", {"tls": {"redirect": True}}, "maas:gateway.tls", "no HTTPS", "self-signed"),
+    Bad("gateway", {"tls": {"mode": "service-ca"}}, "maas:gateway.tls.mode", "only OpenShift", "self-signed"),
+    Bad("gateway", {"tls": {"mode": "service-ca"}, "expose": "loadBalancer"}, "maas:gateway.tls.mode",
+        "nobody but the router", "cert-manager", also=ON_OPENSHIFT),
+    # Routes
+    Bad("gateway", {"route": {"termination": "passthrough"}}, "maas:gateway.route", "no Routes with this exposure"),
     Bad("gateway", {"tls": {"mode": "secret", "secretName": "wildcard"}}, "maas:gateway.tls.mode", "the Route ends TLS",
-        "none", also={"platform/profile": "openshift"}),
+        "none", also=ON_OPENSHIFT),
+    Bad("gateway", {"route": {"termination": "passthrough"}}, "maas:gateway.route.termination", "can trust", "edge",
+        also=ON_OPENSHIFT),
+    Bad("gateway", {"route": {"termination": "passthrough"}, "tls": {"mode": "service-ca"}},
+        "maas:gateway.route.termination", "can trust", "edge", also=ON_OPENSHIFT),
+    Bad("gateway", {"route": {"termination": "reencrypt"}}, "maas:gateway.route.termination", "no certificate",
+        "service-ca", also=ON_OPENSHIFT),
+    Bad("gateway", {"route": {"termination": "reencrypt"}, "tls": {"mode": "self-signed"}},
+        "maas:gateway.route.destinationCaCertificate", "service CA", "service-ca", also=ON_OPENSHIFT),
+    Bad("gateway", {"route": {"destinationCaCertificate": PEM}}, "maas:gateway.route.destinationCaCertificate",
+        "would not use it", "no destinationCaCertificate", also=ON_OPENSHIFT),
+    Bad("gateway", {"route": {"termination": "reencrypt", "destinationCaCertificate": "ca.crt"}},
+        "maas:gateway.route.destinationCaCertificate", "not PEM", "ca.crt", also=ON_OPENSHIFT),
+    Bad("gateway", {"route": {"termination": "passthrough"}, "tls": {"mode": "self-signed", "redirect": True}},
+        "maas:gateway.tls.redirect", "router redirects", "false", also=ON_OPENSHIFT),
+    Bad("platform/scc", "original", "maas:platform.scc", "OpenShift only", "restricted"),
+    Bad("platform/scc", "anyuid", "maas:platform.scc", "not one of", "", also=ON_OPENSHIFT),
     # limiter
     Bad("limiter", {"replicas": 3}, "maas:limiter", "counts alone", "storage: redis"),
     Bad("limiter", {"storage": "redis"}, "maas:limiter", "belong together", "redisSecret"),
