@@ -147,6 +147,21 @@ def render(
     _guarded(work)
 
 
+@app.command(epilog=HELP)
+def doctor(stack: Stack = "sandbox", name: Name = "sandbox", *, json_: Json = False) -> None:
+    """Look at a stack's cluster, change nothing, and say what is missing, broken or insecure, and the fix.
+
+    Ends with 0 when there are no problems (warnings are none), with 1 when there are.
+    """
+
+    def work() -> None:
+        from cli.doctor.command import run  # noqa: PLC0415
+
+        _end(run(stack, name, as_json=json_, console=_console()))
+
+    _guarded(work)
+
+
 @sandbox_app.command("up", epilog=HELP)
 def sandbox_up(name: Name = "sandbox") -> None:
     """Start the control plane: API server, scheduler, CRDs, fake CPU and GPU nodes."""

@@ -1,0 +1,85 @@
+"""Whether what the stack deployed is there, and says what the stack says."""
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from cli.doctor.case import Case, kind_of, ref
+from cli.doctor.findings import Finding, Level
+from cli.recorder import Object
+
+_COMPARED = ("spec", "data", "rules", "subjects", "roleRef")
+_OF_THE_ENGINE = "pulumi.com/"
+_SHOWN = 3
+_OWN_CHECK = frozenset({("ConfigMap", True), ("Deployment", True)})
+"""KServe's settings and its controller, which checks/kserve.py compares by meaning."""
+
+
+def deployed(case: Case) -> Iterator[Finding]:
+    """Before the first `up` there is nothing of the stack to look at, only what it needs."""
+    if not case.deployed:
+        message = "nothing of it is on this cluster yet; what follows is what it needs"
+        yield Finding("stack", Level.OK, f"stack {case.stack}", message)
+
+
+def objects(case: Case) -> Iterator[Finding]:
+    """Each object of the program exists and has the fields that the program gives it."""
+    if not case.deployed:
+        return
+    good = 0
+    for wanted in case.wanted:
+        if not case.cluster.knows(*kind_of(wanted)):
+            # Not served: its CRD is what is missing. Not readable: said already.
+            if kind_of(wanted) in case.cluster.not_served:
+                yield _gone(wanted)
+            continue
+        found = case.live(wanted)
+        if found is None:
+            yield _gone(wanted)
+            continue
+        if (wanted.kind, wanted.is_patch) in _OWN_CHECK:
+            continue
+        different = sorted(_differences(wanted, found))
+        good += not different
+        if different:
+            more = f" and {len(different) - _SHOWN} more" if len(different) > _SHOWN else ""
+            message = f"differs from the stack in {', '.join(different[:_SHOWN])}{more}"
+            fix = "./maas preview shows it; ./maas up puts it right"
+            yield Finding("stack", Level.WARNING, ref(wanted), message, fix, symptom=True)
+    if good:
+        yield Finding("stack", Level.OK, f"stack {case.stack}", f"{good} objects are as the stack says")
+
+
+def _gone(wanted: Object) -> Finding:
+    message = "is not there, though the stack has it"
+    return Finding(
+        "stack", Level.PROBLEM, ref(wanted), message, "./maas refresh, then ./maas up make it anew", symptom=True
+    )
+
+
+def _differences(wanted: Object, found: Mapping[str, object]) -> Iterator[str]:
+    for part in _COMPARED:
+        if part in wanted.body:
+            yield from _compare(part, wanted.body[part], found.get(part))
+    actual = cast("Mapping[str, object]", found["metadata"])
+    for part in ("labels", "annotations"):
+        for key, value in cast("Mapping[str, object]", wanted.metadata.get(part) or {}).items():
+            there = cast("Mapping[str, object]", actual.get(part) or {}).get(key)
+            if not key.startswith(_OF_THE_ENGINE) and there != value:
+                yield f"metadata.{part}[{key}]"
+
+
+def _compare(path: str, wanted: object, actual: object) -> Iterator[str]:
+    """Paths where `actual` lacks what is wanted; what it has more was put there by the server, or a controller."""
+    if isinstance(wanted, Mapping):
+        there = cast("Mapping[str, object]", actual if isinstance(actual, Mapping) else {})
+        for key, value in cast("Mapping[str, object]", wanted).items():
+            yield from _compare(f"{path}.{key}", value, there.get(key))
+    elif isinstance(wanted, list):
+        one, other = cast("list[object]", wanted), cast("list[object]", actual) if isinstance(actual, list) else []
+        if len(one) != len(other):
+            yield path
+            return
+        for index, (value, there) in enumerate(zip(one, other, strict=True)):
+            yield from _compare(f"{path}[{index}]", value, there)
+    elif wanted != actual and not (actual is None and wanted in ("", False, 0)):
+        yield path
