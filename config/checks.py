@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from config.gateway import ISSUED, Expose, Gateway, NodePorts, Route, Termination, TlsMode
 from config.identity import ApiKeys, Users
+from config.limiter import Limiter
 from config.models import Models, host_label
-from config.platform import Platform, Profile, Scc
+from config.platform import AVAILABLE_INSTALLS, Install, Operator, Platform, Profile, Scc
 from config.problems import HIDDEN, Problem, closest, one_of, shown
 from config.tiers import Tier
 
@@ -173,6 +174,17 @@ def security_constraints_need_openshift(platform: Platform) -> Iterator[Problem]
 def namespaces_differ(platform: Platform) -> Iterator[Problem]:
     """Ours is created and deleted with the stack: it cannot be an operator's."""
     theirs = {"kserve": platform.kserve.namespace, "kuadrant": platform.kuadrant.namespace}
+    if platform.cert_manager.install is not Install.PREINSTALLED:
+        theirs["cert-manager"] = "cert-manager"
+    theirs |= {
+        name: place
+        for name, place, operator in (
+            ("istio", "istio-system", platform.service_mesh),
+            ("monitoring", "monitoring", platform.monitoring),
+            ("grafana", "grafana", platform.grafana),
+        )
+        if operator.install is not Install.PREINSTALLED
+    }
     for operator, namespace in theirs.items():
         if namespace == platform.namespace:
             yield Problem(
@@ -182,6 +194,97 @@ def namespaces_differ(platform: Platform) -> Iterator[Problem]:
                 "a namespace of its own",
                 "llm",
             )
+
+
+_NO_OLM_PACKAGE = {
+    "serviceMesh": (
+        "a mesh operator beside OpenShift's own gateway controller takes the GatewayClass from it "
+        "(GatewayAPIOSSMConflict), and elsewhere Istio has no package"
+    ),
+    "kserve": "KServe has no OLM package of its own; Open Data Hub's differs and brings a conflicting webhook",
+    "monitoring": "the Prometheus operator's package makes no Prometheus",
+}
+_NO_CHART_ON_OPENSHIFT = {
+    "serviceMesh": "OpenShift's own gateway controller runs an Istio already: a second would fight over its objects",
+    "monitoring": "OpenShift's own monitoring has the Prometheus operator already: two would own the same objects",
+}
+_HELM_KEYS, _OLM_KEYS = ("chart", "values"), ("channel", "catalog", "package", "approval")
+_BROKEN_PRODUCT = "1.4.0"
+
+
+def operators_can_be_installed_so(platform: Platform) -> Iterator[Problem]:
+    """Not every operator can be had in every way, nor on every kind of cluster."""
+    for key, available in AVAILABLE_INSTALLS.items():
+        install, possible = _operator(platform, key).install, available
+        why = _NO_OLM_PACKAGE.get(key, "") if install not in possible else ""
+        if install is Install.HELM and platform.profile is Profile.OPENSHIFT and key in _NO_CHART_ON_OPENSHIFT:
+            why, possible = _NO_CHART_ON_OPENSHIFT[key], possible - {Install.HELM}
+        if why:
+            fix = Install.HELM if Install.HELM in possible else Install.PREINSTALLED
+            yield Problem(f"maas:platform.{key}.install", shown(install), why, one_of(possible), fix)
+    if platform.gateway_api.install == "manifest" and platform.profile is Profile.OPENSHIFT:
+        why = "OpenShift 4.19 and newer have the Gateway API built in, and refuse changes to it"
+        yield Problem("maas:platform.gatewayApi.install", shown("manifest"), why, "preinstalled", "preinstalled")
+
+
+def operators_are_told_what_they_can_use(platform: Platform) -> Iterator[Problem]:
+    """A key that the way of installing has no use for would be left without effect."""
+    for key in AVAILABLE_INSTALLS:
+        operator = _operator(platform, key)
+        useless = {
+            Install.HELM: _OLM_KEYS,
+            Install.OLM: _HELM_KEYS,
+            Install.PREINSTALLED: (*_HELM_KEYS, *_OLM_KEYS, "version"),
+        }[operator.install]
+        for name in useless:
+            value, default = (
+                getattr(operator, name),
+                type(operator).model_fields[name].get_default(call_default_factory=True, validated_data={}),
+            )
+            if value != default:
+                needs = Install.HELM if name in _HELM_KEYS else Install.OLM
+                install = f"install: {needs}" if name != "version" else "install: helm or olm"
+                why = f"has no effect with install: {operator.install}"
+                yield Problem(f"maas:platform.{key}.{name}", shown(value), why, f"{name} with {install}", install)
+    if platform.kuadrant.wasm_shim and not platform.kuadrant.manages_environment:
+        key, why = "maas:platform.kuadrant.wasmShim", "the operator's environment is left as it is"
+        yield Problem(key, shown(platform.kuadrant.wasm_shim), why, "with environment: managed", "environment: managed")
+
+
+def packages_are_known(platform: Platform) -> Iterator[Problem]:
+    """The Kuadrant of Red Hat Connectivity Link comes from OpenShift's catalogs, in a version that authenticates."""
+    kuadrant = platform.kuadrant
+    packages = {"kuadrant-operator"}
+    if platform.profile is Profile.OPENSHIFT:
+        packages.add("rhcl-operator")
+    if kuadrant.install is not Install.OLM:
+        return
+    if kuadrant.package and kuadrant.package not in packages:
+        fix = closest(kuadrant.package, packages) or min(packages)
+        key = "maas:platform.kuadrant.package"
+        yield Problem(key, shown(kuadrant.package), "no such package on this platform", one_of(packages), fix)
+    elif kuadrant.package == "rhcl-operator" and (kuadrant.version or "").removeprefix("v") == _BROKEN_PRODUCT:
+        yield Problem(
+            "maas:platform.kuadrant.version",
+            shown(kuadrant.version),
+            "Red Hat Connectivity Link 1.4.0 lets requests to models through without a key",
+            "1.3.x, or 1.4.1 and newer",
+            "1.4.1",
+        )
+
+
+def a_changed_limiter_is_reachable(limiter: Limiter, platform: Platform) -> Iterator[Problem]:
+    """What happens without the limiter is said in the operator's environment."""
+    if limiter.fail_open and not platform.kuadrant.manages_environment:
+        why = "Kuadrant's environment is left as it is, so this has no effect"
+        allowed = "failOpen with platform.kuadrant.environment: managed"
+        yield Problem("maas:limiter.failOpen", "true", why, allowed, "environment: managed")
+
+
+def _operator(platform: Platform, key: str) -> Operator:
+    names = {field.alias or name: name for name, field in Platform.model_fields.items()}
+    operator: Operator = getattr(platform, names[key])
+    return operator
 
 
 def _doubles(values: Mapping[str, str], field: str, why: str) -> Iterator[Problem]:
@@ -211,5 +314,9 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     ports_fit_the_exposure,
     security_constraints_need_openshift,
     namespaces_differ,
+    operators_can_be_installed_so,
+    operators_are_told_what_they_can_use,
+    packages_are_known,
+    a_changed_limiter_is_reachable,
 )
 """Every rule; Settings.load runs those whose sections are valid by themselves."""

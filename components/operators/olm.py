@@ -4,6 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from components.layer import Site, wait_for
+from components.operators.installation import Installation
+
 OLM = "operators.coreos.com/v1alpha1"
 OLM_GROUPS = "operators.coreos.com/v1"
 
@@ -82,3 +88,69 @@ def subscription_ready(package: Package) -> str:
     if package.approval == "Manual" and package.starting_csv:
         return f"jsonpath={{.status.installedCSV}}={package.starting_csv}"
     return AT_LATEST
+
+
+def installed_csv(status: Mapping[str, Any] | None, package: str) -> str:
+    """Name of the ClusterServiceVersion that a Subscription has installed; the package's where no cluster answers."""
+    return str((status or {}).get("installedCSV") or package)
+
+
+class Subscription(pulumi.CustomResource):
+    """A Subscription with its status, which pulumi-kubernetes' own CustomResource does not give out."""
+
+    def __init__(self, name: str, metadata: Any, spec: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:  # noqa: ANN401 - the SDK takes any input here
+        properties = {
+            "apiVersion": OLM,
+            "kind": "Subscription",
+            "metadata": metadata,
+            "spec": dict(spec),
+            "status": None,
+        }
+        super().__init__(f"kubernetes:{OLM}:Subscription", name, properties, opts)
+
+    @property
+    @pulumi.getter
+    def status(self) -> pulumi.Output[Mapping[str, Any] | None]:
+        """What OLM says of it."""
+        return pulumi.get(self, "status")  # pyright: ignore[reportUnknownMemberType] - no types in the SDK
+
+
+class OlmPackage(Installation):
+    """An operator by OLM. It is there when its ClusterServiceVersion has succeeded; a failed one says why.
+
+    OLM leaves a ClusterServiceVersion, and so the operator, where it is when the Subscription goes. So it is an object
+    of the stack too, taken over from OLM by name, and deleted with the stack. CRDs stay: OLM never deletes them.
+    """
+
+    def __init__(self, name: str, site: Site, package: Package, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(name, site, opts)
+        catalogs: list[pulumi.Resource] = []
+        if package.catalog.image:
+            spec = catalog_source_spec(package.catalog.name, package.catalog.image, site.settings.mirror.pull_secret)
+            catalog = CustomResource(
+                package.catalog.name,
+                api_version=OLM,
+                kind="CatalogSource",
+                metadata=self.metadata(package.catalog.name, package.catalog.namespace, wait_for(CATALOG_READY)),
+                spec=spec,
+                opts=self.options(),
+            )
+            catalogs.append(catalog)
+        subscription = Subscription(
+            package.name,
+            self.metadata(package.name, package.namespace, wait_for(subscription_ready(package))),
+            subscription_spec(package),
+            self.options(depends_on=catalogs),
+        )
+        version = CustomResource(
+            f"{package.name}-csv",
+            api_version=OLM,
+            kind="ClusterServiceVersion",
+            metadata=self.metadata(
+                subscription.status.apply(lambda status: installed_csv(status, package.name)),
+                package.namespace,
+                wait_for(CSV_SUCCEEDED),
+            ),
+            opts=self.options(depends_on=[subscription]),
+        )
+        self.register_outputs({"version": version.id})
