@@ -12,6 +12,7 @@ from cli import render
 from cli.recorder import Object, record, stack_config
 from cli.stackfile import stack_names
 from sandbox.kube import ApiError, Kube
+from tests.variants import VARIANTS, variant
 
 pytestmark = pytest.mark.sandbox
 
@@ -20,7 +21,9 @@ STACKS = stack_names()
 
 
 def rendered(stack: str, folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    files = render.write(record(stack, *stack_config(stack)), folder)
+    """The files of a stack, or of one of the variants of a stack."""
+    recording = variant(stack) if stack in VARIANTS else record(stack, *stack_config(stack))
+    files = render.write(recording, folder)
     return [(str(file), yaml.safe_load((folder / file).read_text(encoding="utf-8"))) for file in files]
 
 
@@ -44,7 +47,7 @@ def namespaces(kubeconfig: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.usefixtures("namespaces")
-@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("stack", [*STACKS, *VARIANTS])
 def test_every_rendered_object_passes_strict_validation(stack: str, kubeconfig: Path, tmp_path: Path) -> None:
     async def refusals() -> dict[str, str]:
         found: dict[str, str] = {}
