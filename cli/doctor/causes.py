@@ -46,13 +46,14 @@ def causes(case: Case) -> Causes:
     for name in {str(dig(each.body, "spec", "gatewayClassName")) for each in case.of_kind("Gateway")}:
         crd = reference(CRD, crd_name((GATEWAY_API, "GatewayClass")))
         edges[reference("GatewayClass", name)] += [crd, *running["service_mesh"]]
-    for operator, names in DEPLOYMENTS.items():
+    for each in case.cluster.all(*CSV):
+        edges[ref(each)] += _groups(case, namespace_of(each))
+    for operator in DEPLOYMENTS:
         for what in running[operator]:
             namespace = what.partition(" ")[2].partition("/")[0]
             edges[what] += _olm(case, namespace)
             if operator == "kserve":
                 edges[what].append(kserve_settings_ref(case.settings))
-        del names
     for kind in case.cluster.not_served:
         edges[reference(CRD, crd_name(kind))] += running[_operator(kind)]
     return edges
@@ -126,6 +127,10 @@ def _olm(case: Case, namespace: str) -> Iterable[str]:
     """What OLM has in a namespace: an operator that it installs does not run when these are wrong."""
     for kind in (CSV, SUBSCRIPTION):
         yield from (ref(each) for each in case.cluster.all(*kind) if namespace_of(each) == namespace)
-    groups = sorted(name_of(each) for each in case.cluster.all(*OPERATOR_GROUP) if namespace_of(each) == namespace)
-    if groups:
-        yield reference("OperatorGroup", ", ".join(groups), namespace)
+    yield from _groups(case, namespace)
+
+
+def _groups(case: Case, namespace: str) -> list[str]:
+    """The OperatorGroups of a namespace, as the finding of several names them."""
+    names = sorted(name_of(each) for each in case.cluster.all(*OPERATOR_GROUP) if namespace_of(each) == namespace)
+    return [reference("OperatorGroup", ", ".join(names), namespace)] if names else []

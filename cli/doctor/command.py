@@ -43,7 +43,7 @@ def run(stack: str, sandbox: str, *, as_json: bool, console: Console) -> Exit:
     """
     settings, wanted = program(stack)
     kubeconfig = _kubeconfig(stack, sandbox)
-    server, findings = asyncio.run(_examine(stack, settings, wanted, kubeconfig))
+    server, findings = asyncio.run(examine(stack, settings, wanted, kubeconfig))
     if as_json:
         typer.echo(report.as_json(findings, stack, server))
     else:
@@ -68,9 +68,14 @@ def diagnose(case: Case) -> tuple[Finding, ...]:
     return settle((finding for check in CHECKS for finding in check(case)), causes(case))
 
 
-async def _examine(
+async def examine(
     stack: str, settings: Settings, wanted: tuple[Object, ...], kubeconfig: Path
 ) -> tuple[str, tuple[Finding, ...]]:
+    """Read the cluster and judge it; returns the server's address and the findings.
+
+    Raises:
+        MaasError: The kubeconfig cannot be used.
+    """
     context = None if stack == SANDBOX else settings.cluster.context or None
     try:
         kube = Kube.connect(kubeconfig, context, retry=_RETRY)

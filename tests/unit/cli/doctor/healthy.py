@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from cli.doctor.case import Case, listings
 from cli.doctor.command import diagnose, program
@@ -109,8 +109,8 @@ class Cluster:
 
 def merge(target: Manifest, patch: Mapping[str, Any]) -> None:
     for key, value in patch.items():
-        if isinstance(value, dict) and isinstance(target.get(key), dict):
-            merge(target[key], value)
+        if isinstance(value, Mapping) and key in target:
+            merge(target[key], cast("Manifest", value))
         else:
             target[key] = copy.deepcopy(value)
 
