@@ -215,10 +215,12 @@ _BROKEN_PRODUCT = "1.4.0"
 def operators_can_be_installed_so(platform: Platform) -> Iterator[Problem]:
     """Not every operator can be had in every way, nor on every kind of cluster."""
     for key, available in AVAILABLE_INSTALLS.items():
-        install, possible = _operator(platform, key).install, available
-        why = _NO_OLM_PACKAGE.get(key, "") if install not in possible else ""
-        if install is Install.HELM and platform.profile is Profile.OPENSHIFT and key in _NO_CHART_ON_OPENSHIFT:
-            why, possible = _NO_CHART_ON_OPENSHIFT[key], possible - {Install.HELM}
+        install = _operator(platform, key).install
+        theirs = key in _NO_CHART_ON_OPENSHIFT and platform.profile is Profile.OPENSHIFT
+        possible = available - {Install.HELM} if theirs else available
+        why = ""
+        if install not in possible:
+            why = (_NO_CHART_ON_OPENSHIFT if install is Install.HELM else _NO_OLM_PACKAGE)[key]
         if why:
             fix = Install.HELM if Install.HELM in possible else Install.PREINSTALLED
             yield Problem(f"maas:platform.{key}.install", shown(install), why, one_of(possible), fix)
