@@ -19,6 +19,7 @@ from config.settings import Settings
 from config.versions import KUADRANT_VERSION, WASM_SHIM_IMAGES
 from sandbox.kube import ApiError, Kube
 from tests.charts import CHARTS, Object, images, module, objects, render, unpacked, version
+from tests.namespaces import namespaces_present
 from tests.unit.config.bad import GOOD
 
 pytestmark = pytest.mark.sandbox
@@ -91,24 +92,8 @@ def test_every_chart_that_we_install_is_checked_here() -> None:
 @pytest.fixture(scope="module")
 def namespaces(kubeconfig: Path) -> Iterator[None]:
     """The namespaces of all releases, really there; those that the sandbox lacks are gone afterwards."""
-    wanted = sorted({release_of(name, SETTINGS).namespace for name in NAMES})
-
-    async def make() -> list[str]:
-        async with Kube.connect(kubeconfig) as kube:
-            missing = [name for name in wanted if await kube.get("v1", "Namespace", name) is None]
-            for name in missing:
-                body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-                await kube.apply(body, field_manager=MANAGER)
-            return missing
-
-    async def remove(made: list[str]) -> None:
-        async with Kube.connect(kubeconfig) as kube:
-            for name in made:
-                await kube.delete("v1", "Namespace", name)
-
-    made = asyncio.run(make())
-    yield
-    asyncio.run(remove(made))
+    with namespaces_present(kubeconfig, (release_of(name, SETTINGS).namespace for name in NAMES)):
+        yield
 
 
 @pytest.mark.usefixtures("namespaces")
