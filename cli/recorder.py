@@ -5,6 +5,7 @@ only a cluster could answer are what the inputs say. So absence can be asserted 
 by the check of the configuration before anything is started, and by the tests of the program.
 """
 
+import asyncio
 import contextvars
 import os
 import runpy
@@ -155,6 +156,7 @@ def record(
 
 
 def _record(stack: str, config: dict[str, str], secrets: list[str], program: Path) -> Recording:
+    _ensure_event_loop()
     settings.ROOT.set(None)  # or the stack resource of an earlier run would be the parent of everything here
     monitor = _Monitor(stack)
     mocks.set_mocks(monitor.mocks, PROJECT, stack, preview=False, monitor=monitor)
@@ -179,6 +181,14 @@ def _record(stack: str, config: dict[str, str], secrets: list[str], program: Pat
         outputs={name: exported[name][0] for name in sorted(exported)},
         secret_outputs=frozenset(name for name, (_, secret) in exported.items() if secret),
     )
+
+
+def _ensure_event_loop() -> None:
+    """The SDK takes this thread's event loop, and `asyncio.run`, where somebody called it before, has left none."""
+    try:
+        asyncio.get_event_loop()
+    except RuntimeError:
+        asyncio.set_event_loop(asyncio.new_event_loop())
 
 
 def _export(name: str, value: object, into: dict[str, tuple[Any, bool]]) -> pulumi.Output[None]:

@@ -60,7 +60,9 @@ def causes(case: Case) -> Causes:
 
 
 def _operator(kind: Kind) -> str:
-    return OPERATOR_OF_GROUP.get(kind[0].partition("/")[0], "")
+    """Whose controller moves objects of a kind."""
+    operator = OPERATOR_OF_GROUP.get(kind[0].partition("/")[0], "")
+    return "service_mesh" if operator == "gateway_api" else operator
 
 
 def _operators(case: Case) -> defaultdict[str, list[str]]:
@@ -86,16 +88,12 @@ def _needs(case: Case, wanted: Object) -> Iterable[str]:
     match wanted.kind:
         case "Gateway":
             yield reference("GatewayClass", str(dig(wanted.body, "spec", "gatewayClassName")))
+            yield from (ref(each) for each in case.of_kind("Certificate"))
+        case "Certificate":
+            yield from (ref(each) for each in case.of_kind("Issuer", "ClusterIssuer"))
         case "HTTPRoute":
             yield from gateways
-            services = {
-                str(backend.get("name"))
-                for rule in items(dig(wanted.body, "spec", "rules"))
-                for backend in items(rule.get("backendRefs"))
-            }
-            for model in case.of_kind("InferenceService"):
-                if predictor_service(model.metadata_name) in services:
-                    yield ref(model)
+            yield from _models_behind(case, wanted)
         case "Route":
             yield from gateways
         case "InferenceService":
@@ -114,6 +112,14 @@ def _needs(case: Case, wanted: Object) -> Iterable[str]:
             yield reference("Namespace", wanted.namespace)
         case _:
             return
+
+
+def _models_behind(case: Case, route: Object) -> list[str]:
+    """The models that a route leads to."""
+    rules = items(dig(route.body, "spec", "rules"))
+    services = {str(backend.get("name")) for rule in rules for backend in items(rule.get("backendRefs"))}
+    models = case.of_kind("InferenceService")
+    return [ref(each) for each in models if predictor_service(each.metadata_name) in services]
 
 
 def _kuadrant_needs(case: Case) -> Iterable[str]:

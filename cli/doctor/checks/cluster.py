@@ -14,7 +14,7 @@ OLDEST = {Profile.KUBERNETES: (1, 29), Profile.OPENSHIFT: (1, 32)}
 _TOKEN_LIMITS = ("kuadrant.io/v1alpha1", "TokenRateLimitPolicy")
 
 OPERATOR_OF_GROUP = {
-    "gateway.networking.k8s.io": "service_mesh",
+    "gateway.networking.k8s.io": "gateway_api",
     "kuadrant.io": "kuadrant",
     "extensions.kuadrant.io": "kuadrant",
     "limitador.kuadrant.io": "kuadrant",
@@ -34,7 +34,7 @@ _HOLDING = frozenset(
     }
 )
 _FIXES = {
-    "service_mesh": "install the Gateway API CRDs (v1.3.0, standard channel), then the mesh",
+    "gateway_api": "install the Gateway API's CRDs: maas:platform.gatewayApi: {install: manifest}",
     "kuadrant": "install the Kuadrant operator, 1.3 or newer",
     "kserve": "install KServe, 0.15 or newer",
     "monitoring": "install the Prometheus operator, or set maas:observability: {monitors: false}",

@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from cli.doctor.case import Case, kind_of, ref
+from cli.doctor.case import CSV, Case, dig, kind_of, ref
 from cli.doctor.findings import Finding, Level
 from cli.recorder import Object
+from components.kserve import CONFIG_MAP, CONTROLLER
 
 _COMPARED = ("spec", "data", "rules", "subjects", "roleRef")
 _OF_THE_ENGINE = "pulumi.com/"
 _SHOWN = 3
-_OWN_CHECK = frozenset({("ConfigMap", True), ("Deployment", True)})
+_OWN_CHECK = frozenset({("ConfigMap", CONFIG_MAP), ("Deployment", CONTROLLER)})
 """KServe's settings and its controller, which checks/kserve.py compares by meaning."""
 
 
@@ -27,6 +28,8 @@ def objects(case: Case) -> Iterator[Finding]:
         return
     good = 0
     for wanted in case.wanted:
+        if kind_of(wanted) == CSV:
+            continue  # only OLM knows its name; checks/operators.py looks at what OLM says
         if not case.cluster.knows(*kind_of(wanted)):
             # Not served: its CRD is what is missing. Not readable: said already.
             if kind_of(wanted) in case.cluster.not_served:
@@ -36,7 +39,7 @@ def objects(case: Case) -> Iterator[Finding]:
         if found is None:
             yield _gone(wanted)
             continue
-        if (wanted.kind, wanted.is_patch) in _OWN_CHECK:
+        if (wanted.kind, wanted.metadata_name) in _OWN_CHECK:
             continue
         different = sorted(_differences(wanted, found))
         good += not different
@@ -59,7 +62,7 @@ def _gone(wanted: Object) -> Finding:
 def _differences(wanted: Object, found: Mapping[str, object]) -> Iterator[str]:
     for part in _COMPARED:
         if part in wanted.body:
-            yield from _compare(part, wanted.body[part], found.get(part))
+            yield from _compare(part, wanted.body[part], found.get(part), only_ours=wanted.is_patch)
     actual = cast("Mapping[str, object]", found["metadata"])
     for part in ("labels", "annotations"):
         for key, value in cast("Mapping[str, object]", wanted.metadata.get(part) or {}).items():
@@ -68,18 +71,32 @@ def _differences(wanted: Object, found: Mapping[str, object]) -> Iterator[str]:
                 yield f"metadata.{part}[{key}]"
 
 
-def _compare(path: str, wanted: object, actual: object) -> Iterator[str]:
-    """Paths where `actual` lacks what is wanted; what it has more was put there by the server, or a controller."""
+def _compare(path: str, wanted: object, actual: object, *, only_ours: bool) -> Iterator[str]:
+    """Paths where `actual` lacks what is wanted; fields that it has more were put there by the server, or a controller.
+
+    Args:
+        path: Where in the object this is.
+        wanted: What the program says.
+        actual: What there is.
+        only_ours: Whether a list may have more entries than ours: so it is where the object is somebody else's.
+    """
     if isinstance(wanted, Mapping):
         there = cast("Mapping[str, object]", actual if isinstance(actual, Mapping) else {})
         for key, value in cast("Mapping[str, object]", wanted).items():
-            yield from _compare(f"{path}.{key}", value, there.get(key))
+            yield from _compare(f"{path}.{key}", value, there.get(key), only_ours=only_ours)
     elif isinstance(wanted, list):
-        one, other = cast("list[object]", wanted), cast("list[object]", actual) if isinstance(actual, list) else []
-        if len(one) != len(other):
+        one = cast("list[object]", wanted)
+        other = cast("list[object]", actual if isinstance(actual, list) else [])
+        if len(one) > len(other) or (len(one) < len(other) and not only_ours):
             yield path
             return
-        for index, (value, there) in enumerate(zip(one, other, strict=True)):
-            yield from _compare(f"{path}[{index}]", value, there)
+        for index, value in enumerate(one):
+            yield from _compare(f"{path}[{index}]", value, _counterpart(index, value, other), only_ours=only_ours)
     elif wanted != actual and not (actual is None and wanted in ("", False, 0)):
         yield path
+
+
+def _counterpart(index: int, wanted: object, others: list[object]) -> object:
+    """The entry of a list with the same name; without names, the one at the same place."""
+    name = dig(wanted, "name")
+    return others[index] if name is None else next((each for each in others if dig(each, "name") == name), None)

@@ -33,7 +33,8 @@ def gateway_class(case: Case) -> Iterator[Finding]:
         found = case.cluster.get(GATEWAY_API, "GatewayClass", name)
         what = reference("GatewayClass", name)
         if found is None:
-            if case.deployed or not case.installs("service_mesh"):
+            comes = case.installs("service_mesh") or any(case.of_kind("GatewayClass"))
+            if case.deployed or not comes:
                 yield Finding("gateway", Level.PROBLEM, what, _no_class(case), _class_fix(case, name), symptom=True)
             continue
         accepted = condition(found, "Accepted")
@@ -43,6 +44,18 @@ def gateway_class(case: Case) -> Iterator[Finding]:
             message = f"not accepted: {words(accepted, str(dig(found, 'spec', 'controllerName')))}"
             fix = "see that the mesh's controller runs, and that controllerName is its own"
             yield Finding("gateway", Level.PROBLEM, what, message, fix, symptom=True)
+
+
+def issued(case: Case) -> Iterator[Finding]:
+    """The stack's certificates are issued."""
+    for _, found in case.standing("Issuer", "ClusterIssuer", "Certificate"):
+        state = condition(found, "Ready")
+        if holds(state, found):
+            yield Finding("gateway", Level.OK, ref(found), "ready")
+        else:
+            message = f"not ready: {words(state, 'cert-manager')}"
+            fix = f"kubectl describe {found['kind'].lower()} {name_of(found)} -n {namespace_of(found)}"
+            yield Finding("gateway", Level.PROBLEM, ref(found), message, fix, symptom=True)
 
 
 def _no_class(case: Case) -> str:

@@ -14,7 +14,7 @@ def settings(case: Case) -> Iterator[Finding]:
     """The keys that the stack sets have the stack's values."""
     namespace, what = case.settings.platform.kserve.namespace, kserve_settings_ref(case.settings)
     managed = any(each.is_patch and each.kind == "ConfigMap" for each in case.wanted)
-    if not case.cluster.knows("v1", "ConfigMap") or (managed and not case.deployed):
+    if not case.cluster.knows("v1", "ConfigMap") or ((managed or case.installs("kserve")) and not case.deployed):
         return
     found = case.cluster.get("v1", "ConfigMap", CONFIG_MAP, namespace)
     if found is None:
@@ -27,7 +27,11 @@ def settings(case: Case) -> Iterator[Finding]:
         for difference in _differences(key, json.loads(text), _parsed(dig(found, "data", key)))
     ]
     if wrong:
-        fix = "./maas up puts it right" if managed else "change it, or set maas:platform.kserve: {configure: true}"
+        fix = (
+            "./maas up puts it right"
+            if managed or case.installs("kserve")
+            else "change it, or set maas:platform.kserve: {configure: true}"
+        )
         yield Finding("kserve", Level.PROBLEM, what, f"differs from the stack: {'; '.join(wrong)}", fix)
     else:
         yield Finding("kserve", Level.OK, what, "raw deployments behind the stack's gateway")

@@ -35,8 +35,8 @@ DEPLOYMENTS = {
     ),
     "service_mesh": ("istiod",),
     "cert_manager": ("cert-manager", "cert-manager-cainjector", "cert-manager-webhook"),
-    "monitoring": ("prometheus-operator",),
-    "grafana": ("grafana-operator-controller-manager",),
+    "monitoring": ("prometheus-operator", "kube-prometheus-stack-operator"),
+    "grafana": ("grafana-operator-controller-manager", "grafana-operator"),
 }
 """What runs each operator, as their charts and catalogs call it. Others (of releases with names of their own, of
 OpenShift's gateway controller) are not looked for."""
@@ -48,6 +48,13 @@ _OWNED_BY_INGRESS = "ingress.operator.openshift.io/owned"
 """Annotation of the mesh subscription that OpenShift's own ingress operator makes."""
 _BAD_CONNECTIVITY_LINK = "rhcl-operator.v1.4.0"
 _KUADRANT_PACKAGES = frozenset({"kuadrant-operator", "rhcl-operator"})
+_HOLDS_BACK = {
+    "CatalogSourcesUnhealthy": "a catalog does not answer",
+    "ResolutionFailed": "the package, its channel or its version is not in the catalog",
+    "InstallPlanPending": "its InstallPlan waits for approval",
+    "InstallPlanFailed": "its InstallPlan failed",
+}
+"""Conditions of a Subscription that keep the operator from being installed."""
 
 
 def deployments(case: Case) -> Iterator[Finding]:
@@ -131,6 +138,24 @@ def olm(case: Case) -> Iterator[Finding]:
     for namespace, found in sorted(groups.items()):
         if _is_ours(case, namespace):
             yield from _groups(case, namespace, found)
+
+
+def subscriptions(case: Case) -> Iterator[Finding]:
+    """A Subscription of the stack that OLM does not carry out says why."""
+    for _, each in case.standing(SUBSCRIPTION[1]):
+        for state in items(dig(each, "status", "conditions")):
+            type_ = str(state.get("type"))
+            if state.get("status") != "True" or type_ not in _HOLDS_BACK:
+                continue
+            message = f"{_HOLDS_BACK[type_]} ({state.get('reason')}: {state.get('message')})"
+            yield Finding("olm", Level.PROBLEM, ref(each), message, _olm_fix(type_, namespace_of(each)), symptom=True)
+            break
+
+
+def _olm_fix(type_: str, namespace: str) -> str:
+    if type_ == "InstallPlanPending":
+        return f"kubectl get installplan -n {namespace}, then set spec.approved of the one that waits to true"
+    return f"kubectl describe subscription.operators.coreos.com -n {namespace}"
 
 
 def _groups(case: Case, namespace: str, found: list[Manifest]) -> Iterator[Finding]:

@@ -73,8 +73,11 @@ def plain_text(case: Case) -> Iterator[Finding]:
     """Keys that travel in plain text outside of the cluster."""
     settings = case.settings
     exposed = settings.gateway.exposure_on(settings.platform.profile) is Expose.LOAD_BALANCER
-    for each in case.of_kind("Gateway"):
-        protocols = {str(listener.get("protocol")) for listener in items(dig(each.body, "spec", "listeners"))}
+    gateways = list(case.of_kind("Gateway"))
+    protocols = {
+        str(listener.get("protocol")) for each in gateways for listener in items(dig(each.body, "spec", "listeners"))
+    }
+    for each in gateways:
         if exposed and protocols == {"HTTP"}:
             message = "speaks plain HTTP on a load balancer: API keys and prompts can be read on the way"
             fix = "set maas:gateway.tls, unless the load balancer ends TLS"

@@ -112,7 +112,7 @@ def merge(target: Manifest, patch: Mapping[str, Any]) -> None:
         if isinstance(value, Mapping) and key in target:
             merge(target[key], cast("Manifest", value))
         else:
-            target[key] = copy.deepcopy(value)
+            target[key] = copy.deepcopy(cast("Any", value))
 
 
 def status(body: Manifest) -> Manifest:

@@ -429,3 +429,43 @@ def test_the_json_has_the_result_the_counts_and_every_finding() -> None:
     assert content["result"] == "problems"
     assert content["counts"]["problem"] == 1
     assert {"check", "level", "object", "message", "fix"} == set(content["findings"][0])
+
+
+@pytest.mark.parametrize("stack", ["dev", "ocp"])
+def test_what_the_stack_installs_by_itself_is_not_missed_on_an_empty_cluster(stack: str) -> None:
+    cluster = Cluster(stack, deployed=False)
+    built_in = {"route.openshift.io", "operators.coreos.com", "monitoring.coreos.com", "gateway.networking.k8s.io"}
+    for api_version, kind in list(cluster.objects):
+        group = api_version.rpartition("/")[0]
+        if "." in group and not group.endswith("k8s.io") and not (stack == "ocp" and group in built_in):
+            cluster.unserve(kind)
+    cluster.objects["apps/v1", "Deployment"].clear()
+    cluster.objects["gateway.networking.k8s.io/v1", "GatewayClass"].clear()
+    problems = [each for each in cluster.bad() if each.level is Level.PROBLEM]
+    assert [f"{each.object}: {each.message}" for each in problems if "qwen3" not in each.object] == []
+
+
+def test_a_subscription_that_waits_for_approval_says_so() -> None:
+    cluster = Cluster("ocp")
+    waits = {"type": "InstallPlanPending", "status": "True", "reason": "RequiresApproval", "message": ""}
+    cluster.of("Subscription", "kuadrant-operator")["status"] = {"conditions": [waits]}
+    said = [each for each in cluster.findings() if each.object == f"Subscription {KEYS}/kuadrant-operator"]
+    assert any(each.level is Level.PROBLEM and "waits for approval" in each.message for each in said)
+
+
+def test_what_others_added_to_an_object_of_theirs_is_no_difference() -> None:
+    cluster = Cluster("dev", deployed=False)
+    for wanted in cluster.wanted:
+        if not wanted.is_patch:
+            cluster.deploy(wanted)
+    name = "kuadrant-operator-controller-manager"
+    operator = cluster.of("Deployment", name)["spec"]["template"]
+    (patch,) = (each for each in cluster.wanted if each.is_patch and each.metadata_name == name)
+    operator["metadata"] |= patch.body["spec"]["template"]["metadata"]
+    ours = patch.body["spec"]["template"]["spec"]["containers"]
+    containers = json.loads(json.dumps(list(ours)))
+    containers[0]["env"].insert(0, {"name": "THEIRS", "value": "1"})
+    operator["spec"]["containers"] = [{"name": "sidecar"}, *containers]
+    assert not [each for each in cluster.bad() if each.object.endswith(name) and "differs" in each.message]
+    containers[0]["env"][1]["value"] = "changed"
+    assert [each for each in cluster.bad() if each.object.endswith(name) and "differs" in each.message]
