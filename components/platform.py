@@ -5,6 +5,7 @@ from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
 
 from components.layer import Layer, Site
 from components.security_constraints import SecurityContextConstraints, original_constraints
+from config.platform import Platform as PlatformSettings
 from config.platform import Profile, Scc
 
 MODEL_ACCOUNT = "models"
@@ -16,18 +17,19 @@ def constraints_name(namespace: str) -> str:
     return f"maas-{namespace}-{MODEL_ACCOUNT}"
 
 
-def namespace_labels(profile: Profile) -> dict[str, str]:
+def namespace_labels(platform: PlatformSettings) -> dict[str, str]:
     """Labels of the service's namespace.
 
     Pods of gateway and models run without privileges, so `baseline` is enforced and anything short of `restricted` is
-    reported. There is no sidecar label: the gateway is the only proxy, and model pods need no mesh.
+    reported; only the original's security constraints, which allow NET_ADMIN, are more than `baseline` would let pass.
+    There is no sidecar label: the gateway is the only proxy, and model pods need no mesh.
     """
     result = {
-        "pod-security.kubernetes.io/enforce": "baseline",
+        "pod-security.kubernetes.io/enforce": "privileged" if platform.scc is Scc.ORIGINAL else "baseline",
         "pod-security.kubernetes.io/warn": "restricted",
         "pod-security.kubernetes.io/audit": "restricted",
     }
-    if profile is Profile.OPENSHIFT:
+    if platform.profile is Profile.OPENSHIFT:
         result["openshift.io/user-monitoring"] = "true"
     return result
 
@@ -42,7 +44,7 @@ class Platform(Layer):
         super().__init__("platform", site, opts)
         self.target = Namespace(
             self.namespace,
-            metadata=self.metadata(self.namespace, labels_too=namespace_labels(site.settings.platform.profile)),
+            metadata=self.metadata(self.namespace, labels_too=namespace_labels(site.settings.platform)),
             opts=self.options(),
         )
         self.model_account = ServiceAccount(

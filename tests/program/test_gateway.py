@@ -209,6 +209,12 @@ def test_models_need_nothing_beyond_the_clusters_restricted_constraints() -> Non
         assert constraints == (["maas-llm-models"] if name == "original-scc" else []), name
 
 
+def test_pod_security_stands_in_the_way_of_the_original_constraints_only_when_nobody_asked_for_them() -> None:
+    for name in VARIANTS:
+        enforced = named(recorded(name), "Namespace", "llm").metadata["labels"]["pod-security.kubernetes.io/enforce"]
+        assert enforced == ("privileged" if name == "original-scc" else "baseline"), name
+
+
 def test_the_original_constraints_are_for_the_models_account_alone() -> None:
     recording = recorded("original-scc")
     constraints = named(recording, "SecurityContextConstraints", "maas-llm-models")
