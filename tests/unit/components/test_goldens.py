@@ -1,6 +1,7 @@
 """Every body that the program writes, whole."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from components import (
     routes,
     security_constraints,
 )
+from components.operators import catalogue, environment, olm
 from config.gateway import Expose, Route
 from config.gateway import Gateway as GatewaySettings
 from config.limiter import Limiter
 from config.models import Runtime
 from config.observability import TelemetryLabels
-from config.platform import Profile
+from config.platform import Install, Profile
 from config.settings import Settings
 from tests.golden import check_golden
 from tests.unit.config.bad import GOOD
@@ -67,6 +69,46 @@ EVERY_OPTION = GatewaySettings.model_validate(
 )
 TARGET = gateway.parent_ref(KUBERNETES)
 
+MIRROR = {
+    "registries": {
+        registry: f"mirror.example.com/{registry.split('.')[0]}"
+        for registry in ("docker.io", "gcr.io", "ghcr.io", "quay.io", "registry.k8s.io")
+    },
+    "charts": {"https://charts.jetstack.io": "oci://mirror.example.com/charts"},
+    "pullSecret": "mirror",
+}
+HELM_MIRRORED = settings(
+    mirror=MIRROR,
+    platform={
+        name: {"install": "helm"}
+        for name in ("certManager", "serviceMesh", "kserve", "kuadrant", "monitoring", "grafana")
+    },
+)
+OLM_MIRRORED = settings(
+    mirror=MIRROR,
+    limiter={"failOpen": True},
+    platform={"profile": "openshift"} | {name: {"install": "olm"} for name in ("certManager", "kuadrant", "grafana")},
+)
+
+
+def operator_bodies(stack: Settings, install: Install) -> dict[str, Any]:
+    """What each operator of a stack that is installed in one way is asked to be."""
+    bodies: dict[str, Any] = {}
+    for declaration in catalogue.DECLARATIONS:
+        if declaration.of(stack.platform).install is not install:
+            continue
+        if install is Install.HELM:
+            bodies[declaration.name] = [asdict(each) for each in catalogue.releases(declaration, stack)]
+        else:
+            package = catalogue.package(declaration, stack)
+            image = package.catalog.image
+            bodies[declaration.name] = {
+                "subscription": olm.subscription_spec(package),
+                "catalog": olm.catalog_source_spec(package.catalog.name, image, "mirror") if image else None,
+            }
+    return bodies
+
+
 BODIES: dict[str, Callable[[], Any]] = {
     "gateway-kubernetes": lambda: gateway.gateway_spec(KUBERNETES),
     "gateway-openshift": lambda: [gateway.gateway_spec(OPENSHIFT), gateway.gateway_annotations(OPENSHIFT)],
@@ -105,6 +147,15 @@ BODIES: dict[str, Callable[[], Any]] = {
     "limitador-redis": lambda: kuadrant.limitador_spec(
         Limiter.model_validate({"replicas": 2, "storage": "redis", "redisSecret": "limiter-redis"})
     ),
+    "limitador-all": lambda: kuadrant.limitador_spec(
+        Limiter.model_validate({"memory": "256Mi", "telemetry": "exhaustive", "rateLimitHeaders": True})
+    ),
+    "operators-kubernetes": lambda: operator_bodies(HELM_MIRRORED, Install.HELM),
+    "operators-openshift": lambda: operator_bodies(OLM_MIRRORED, Install.OLM),
+    "kuadrant-environment": lambda: {
+        "kubernetes": environment.operator_patch(HELM_MIRRORED),
+        "openshift": environment.kuadrant_environment(OLM_MIRRORED),
+    },
     "runtime-vllm": lambda: models.serving_runtime_spec(Runtime.VLLM, Profile.KUBERNETES, "0123456789abcdef"),
     "runtime-simulator": lambda: models.serving_runtime_spec(Runtime.SIMULATOR, Profile.OPENSHIFT, "0123456789abcdef"),
     "model-qwen3": lambda: models.inference_service_spec(KUBERNETES.models["qwen3"], "qwen3"),
