@@ -224,6 +224,7 @@ def package(
         namespace=namespace,
         approval=operator.approval,
         starting_csv=f"{offer.csv}.v{operator.version.removeprefix('v')}" if operator.version else None,
+        is_exact=is_image(offer.source) and operator.catalog is None,
         environment=environment or {},
         annotations=annotations or {},
     )

@@ -42,6 +42,8 @@ class Package:
     namespace: str
     approval: str = "Automatic"
     starting_csv: str | None = None
+    is_exact: bool = False
+    """The catalog has nothing newer than `starting_csv`, as its image is of that version."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     annotations: Mapping[str, str] = field(default_factory=dict[str, str])
     """On the operator's pods: a changed one restarts them."""
@@ -84,8 +86,12 @@ def subscription_spec(package: Package) -> dict[str, Any]:
 
 
 def subscription_ready(package: Package) -> str:
-    """The state to wait for. A pinned version with manual approval stays behind the newest, so its name is awaited."""
-    if package.approval == "Manual" and package.starting_csv:
+    """The state to wait for.
+
+    A version that is known is awaited by name: after a change of version, "at the latest" is still said of the old one
+    for a while, and with manual approval of an older version never.
+    """
+    if package.starting_csv and (package.is_exact or package.approval == "Manual"):
         return f"jsonpath={{.status.installedCSV}}={package.starting_csv}"
     return AT_LATEST
 

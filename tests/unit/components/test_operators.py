@@ -50,10 +50,15 @@ def test_a_catalog_that_is_no_image_is_the_name_of_one_on_the_cluster() -> None:
     )
 
 
-def test_a_pinned_version_with_manual_approval_is_awaited_by_name() -> None:
-    manual = kuadrant_package(version="1.4.2", approval="Manual")
-    assert olm.subscription_ready(manual) == "jsonpath={.status.installedCSV}=kuadrant-operator.v1.4.2"
+def test_a_version_is_awaited_by_name_where_nothing_newer_can_come_by_itself() -> None:
+    by_name = "jsonpath={.status.installedCSV}=kuadrant-operator.v1.4.3"
+    assert olm.subscription_ready(kuadrant_package(version="1.4.3")) == by_name, "the catalog is of that version"
+    assert olm.subscription_ready(kuadrant_package(version="1.4.3", approval="Manual")) == by_name
     assert olm.subscription_ready(kuadrant_package()) == olm.AT_LATEST
+    moves_on = kuadrant_package(package="rhcl-operator", version="1.4.1")
+    assert olm.subscription_ready(moves_on) == olm.AT_LATEST, "the cluster's catalog goes on, and OLM with it"
+    held = kuadrant_package(package="rhcl-operator", version="1.4.1", approval="Manual")
+    assert olm.subscription_ready(held) == "jsonpath={.status.installedCSV}=rhcl-operator.v1.4.1"
 
 
 @pytest.mark.parametrize("status", [None, {}, {"installedCSV": ""}])
