@@ -101,7 +101,7 @@ async def fetch(kube: Kube, listings: Collection[Listing]) -> Snapshot:
 def crd_name(kind: Kind) -> str:
     """Name of the CRD of a kind, by the rules of English that every operator here follows."""
     group, plural = kind[0].partition("/")[0], kind[1].lower()
-    if plural.endswith("y"):
+    if plural.endswith("y") and plural[-2] not in "aeiou":
         plural = plural[:-1] + "ies"
     elif plural.endswith("s"):
         plural += "es"

@@ -86,4 +86,5 @@ def test_an_expired_login_is_an_error_and_no_list_of_denials() -> None:
 def test_the_names_of_crds_follow_the_rules_of_english() -> None:
     assert crd_name(("kuadrant.io/v1", "AuthPolicy")) == "authpolicies.kuadrant.io"
     assert crd_name(("gateway.networking.k8s.io/v1", "GatewayClass")) == "gatewayclasses.gateway.networking.k8s.io"
+    assert crd_name(("gateway.networking.k8s.io/v1", "Gateway")) == "gateways.gateway.networking.k8s.io"
     assert crd_name(("kuadrant.io/v1beta1", "Kuadrant")) == "kuadrants.kuadrant.io"
