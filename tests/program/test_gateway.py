@@ -78,6 +78,8 @@ def test_certificates_wait_for_cert_manager_and_nothing_else_of_the_gateway_does
     assert issuer.urn in reaches(with_tls, certificate)
     for each in (issuer, certificate):
         assert _waits_for_cert_manager(with_tls, each), key(each)
+    by_issuer = changed("dev", {**by_helm, "gateway": {"tls": {"mode": "cert-manager", "issuer": "ours"}}})
+    assert _waits_for_cert_manager(by_issuer, named(by_issuer, "Certificate", "inference-gateway-tls"))
     plain = changed("dev", by_helm)
     assert not _waits_for_cert_manager(plain, named(plain, "Gateway", "inference-gateway"))
 

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from cli import operations
 from cli.app import app
 from cli.exits import Exit, MaasError
-from cli.kind import KindCluster, Ports, cluster_config, require_engine
+from cli.kind import KindCluster, Ports, cluster_config, overlay, require_engine
 from cli.operations import Command, Options
 from cli.paths import ROOT
 from cli.recorder import record
@@ -111,6 +112,10 @@ def test_the_dev_stack_on_kind_listens_on_the_ports_that_the_cluster_maps(machin
     assert provider.inputs["context"] == "kind-maas"
 
 
+def test_keys_that_are_encrypted_for_another_state_are_left_out() -> None:
+    assert overlay("maas", Ports(80, 443))["maas:apiKeys"] is None
+
+
 def test_composing_for_kind_changes_no_tracked_file_and_asks_for_keys(home: Path) -> None:
     before = {path.name: path.read_bytes() for path in ROOT.glob("Pulumi*.yaml")}
     missing = KindCluster.open("maas").compose()
@@ -202,8 +207,12 @@ def test_status_tells_how_to_reach_the_cluster(machine: Machine, ports: tuple[in
 
 @pytest.mark.parametrize("command", ["up", "down", "status"])
 def test_without_kind_or_docker_a_command_says_what_is_missing_and_what_needs_neither(
-    command: str, machine: Machine
+    command: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def find(*_: object) -> Path:
+        raise AssertionError("the engine was looked for, or even built, before it was known that kind is there")
+
+    monkeypatch.setattr(operations, "find", find)
     done = runner.invoke(app, ["kind", command])
     assert done.exit_code == Exit.FAILED
     assert "kind is not installed" in done.output
