@@ -24,10 +24,14 @@ from components.operators.installation import Installation
 from components.operators.manifest import GATEWAY_API, GatewayApiCrds
 from components.operators.olm import OLM_GROUPS, SHARED_NAMESPACES, OlmPackage, operator_group_spec
 from components.operators.preinstalled import Preinstalled
-from config.platform import Install
+from config.platform import Install, Profile
 
 __all__ = ["INSTALLERS", "Operators", "Preinstalled", "gateway_class_spec"]
 
+CERT_MANAGER = "cert-manager"
+CERT_MANAGER_AVAILABLE = tuple(
+    f"condition=cert-manager-{part}-deploymentAvailable" for part in ("controller", "webhook", "cainjector")
+)
 KUADRANT = "kuadrant"
 SERVICE_MESH = "service-mesh"
 
@@ -78,12 +82,28 @@ class Operator(Installation):
         platform = site.settings.platform
         install = declaration.of(platform).install
         installed = INSTALLERS[install](declaration, site, pulumi.ResourceOptions(parent=self))
+        if declaration.name == CERT_MANAGER and install is Install.OLM and platform.profile is Profile.OPENSHIFT:
+            self._cert_manager(installed)
         if declaration.name == SERVICE_MESH and platform.service_mesh.class_managed_on(platform.profile):
             self._gateway_class(installed)
         # OLM has the environment from the Subscription.
         if declaration.name == KUADRANT and platform.kuadrant.manages_environment and install is not Install.OLM:
             patch_operator(self, site, installed)
         self.register_outputs({})
+
+    def _cert_manager(self, installed: pulumi.Resource) -> None:
+        """The object by which Red Hat's operator runs cert-manager itself, and says when its webhook answers.
+
+        The operator makes it, so it is taken over; it stays when the stack goes, since certificates of others need it.
+        """
+        CustomResource(
+            "cert-manager-cluster",
+            api_version="operator.openshift.io/v1alpha1",
+            kind="CertManager",
+            metadata=self.metadata("cluster", annotations=wait_for(*CERT_MANAGER_AVAILABLE)),
+            spec={"managementState": "Managed"},
+            opts=self.options(depends_on=[installed], retain_on_delete=True),
+        )
 
     def _gateway_class(self, installed: pulumi.Resource) -> None:
         """The class that the gateway names. It is taken over where it is there, and others may use it: it stays."""
@@ -124,7 +144,7 @@ class Operators(Layer):
                 declaration, site, pulumi.ResourceOptions(parent=self, depends_on=needed)
             )
         self.gateway_api = there[GATEWAY_API]
-        self.cert_manager = there["cert-manager"]
+        self.cert_manager = there[CERT_MANAGER]
         self.service_mesh = there[SERVICE_MESH]
         self.kserve = there["kserve"]
         self.kuadrant = there[KUADRANT]

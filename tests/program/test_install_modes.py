@@ -38,6 +38,7 @@ OBJECTS: dict[str, dict[tuple[str, Install], set[str]]] = {
             "OperatorGroup/cert-manager-operator/cert-manager-operator-operators",
             "Subscription/cert-manager-operator/openshift-cert-manager-operator",
             "ClusterServiceVersion/cert-manager-operator/openshift-cert-manager-operator",
+            "CertManager//cluster",
         },
         ("serviceMesh", Install.PREINSTALLED): {"GatewayClass//openshift-default"},
     },

@@ -20,11 +20,12 @@ from tests.golden import check_golden
 from tests.program.graph import installed_by, key, listed, reaches
 
 STACKS = stack_names()
-CLUSTER_SCOPED = {"GatewayClass", "Namespace"}
+CLUSTER_SCOPED = {"CertManager", "GatewayClass", "Namespace"}
 # What means something only once its controller has accepted it, and the condition to wait for.
 AWAITED = {
     "AuthPolicy": "Enforced",
     "CatalogSource": "READY",
+    "CertManager": "cert-manager-webhook-deploymentAvailable",
     "ClusterServiceVersion": "Succeeded",
     "Gateway": "Programmed",
     "GatewayClass": "Accepted",
@@ -124,7 +125,7 @@ def test_what_a_controller_must_accept_is_awaited_within_a_time_limit(stack: str
         else:
             assert "pulumi.com/waitFor" not in each.metadata.get("annotations", {}), f"{key(each)} is not in the table"
         assert each.request.customTimeouts.delete, key(each)
-    installed_by_olm = {"CatalogSource", "ClusterServiceVersion", "Subscription"}
+    installed_by_olm = {"CatalogSource", "CertManager", "ClusterServiceVersion", "Subscription"}
     assert seen >= set(AWAITED) - {"GatewayClass", "Route"} - installed_by_olm
 
 
@@ -276,7 +277,9 @@ def test_limitador_is_patched_only_when_the_stack_wants_it_different() -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_what_operators_and_others_need_stays_when_the_stack_goes(stack: str) -> None:
     for each in recorded(stack).objects:
-        stays = each.kind == "GatewayClass" or (each.is_patch and each.layer in {"kserve", "operators"})
+        stays = each.kind in {"CertManager", "GatewayClass"} or (
+            each.is_patch and each.layer in {"kserve", "operators"}
+        )
         assert each.request.retainOnDelete == stays, key(each)
 
 

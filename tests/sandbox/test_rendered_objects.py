@@ -18,6 +18,8 @@ from tests.variants import VARIANTS, variant
 pytestmark = pytest.mark.sandbox
 
 MANAGER = "strict-check"
+WITHOUT_CRD = {"CertManager"}
+"""Kinds of operators whose CRDs no module carries: the API server does not know them."""
 STACKS = stack_names()
 
 
@@ -50,6 +52,8 @@ def test_every_rendered_object_passes_strict_validation(stack: str, kubeconfig: 
         found: dict[str, str] = {}
         async with Kube.connect(kubeconfig) as kube:
             for name, body in rendered(stack, tmp_path):
+                if body["kind"] in WITHOUT_CRD:
+                    continue
                 try:
                     await kube.apply(completed(body), field_manager=MANAGER, force=True, dry_run=True, strict=True)
                 except ApiError as error:
