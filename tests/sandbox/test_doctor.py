@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MANAGER = "test-of-the-doctor"
 PATIENCE = 40.0
 """Seconds within which a breakage, or its repair, has worked through the controllers."""
+AT_ONCE = "Background"
+"""How things are deleted here: the garbage collector, which would go first, learns of new CRDs with delay."""
 KEYS = "kuadrant-system"
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 TOKEN_LIMITS = ("kuadrant.io/v1alpha1", "TokenRateLimitPolicy", "gateway-token-limits", "llm")
@@ -90,7 +92,7 @@ def anew(obj: Manifest) -> Manifest:
 @asynccontextmanager
 async def still(sandbox: Sandbox) -> AsyncGenerator[None]:
     """Hold kwok still, which would put a status right at once. Not for long: its nodes' heartbeats stop, too."""
-    players = [each for each in processes.owned_by(sandbox.folder) if processes.name_of(each) == "kwok"]
+    players = [each for each in processes.owned_by(sandbox.folder) if processes.name_of(each) == "kwok-controller"]
     assert players, "kwok plays the operators"
     for each in players:
         each.suspend()
@@ -105,7 +107,7 @@ def deleted(*where: str) -> Breakage:
     @asynccontextmanager
     async def broken(kube: Kube, _: Sandbox) -> AsyncGenerator[None]:
         found = await read(kube, *where)
-        await kube.delete(*where)
+        await kube.delete(*where, propagation=AT_ONCE)
         try:
             yield
         finally:
@@ -124,7 +126,9 @@ def created(*objects: Manifest) -> Breakage:
         finally:
             for each in objects:
                 metadata = each["metadata"]
-                await kube.delete(each["apiVersion"], each["kind"], metadata["name"], metadata.get("namespace"))
+                await kube.delete(
+                    each["apiVersion"], each["kind"], metadata["name"], metadata.get("namespace"), propagation=AT_ONCE
+                )
 
     return broken
 
@@ -180,7 +184,7 @@ async def without_gpu_label(kube: Kube, sandbox: Sandbox) -> AsyncGenerator[None
     await label_nodes(None)
     try:
         for pod in await kube.list("v1", "Pod", "llm", "serving.kserve.io/inferenceservice=qwen3"):
-            await kube.delete("v1", "Pod", pod["metadata"]["name"], "llm", propagation="Background")
+            await kube.delete("v1", "Pod", pod["metadata"]["name"], "llm", propagation=AT_ONCE)
         yield
     finally:
         await label_nodes("true")
