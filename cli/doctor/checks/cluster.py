@@ -22,6 +22,7 @@ OPERATOR_OF_GROUP = {
     "serving.kserve.io": "kserve",
     "monitoring.coreos.com": "monitoring",
     "cert-manager.io": "cert_manager",
+    "operator.openshift.io": "cert_manager",
     "grafana.integreatly.org": "grafana",
 }
 """Which operator of `config.platform.Platform` brings the kinds of an API group."""

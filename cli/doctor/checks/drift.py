@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from cli.doctor.case import CSV, Case, dig, kind_of, ref
+from cli.doctor.case import CSV, Case, dig, kind_of, ref, texts
 from cli.doctor.findings import Finding, Level
 from cli.recorder import Object
 from components.kserve import CONFIG_MAP, CONTROLLER
@@ -26,30 +26,39 @@ def objects(case: Case) -> Iterator[Finding]:
     """Each object of the program exists and has the fields that the program gives it."""
     if not case.deployed:
         return
-    good = 0
-    for wanted in case.wanted:
-        if kind_of(wanted) == CSV:
-            continue  # only OLM knows its name; checks/operators.py looks at what OLM says
-        if not case.cluster.knows(*kind_of(wanted)):
-            # Not served: its CRD is what is missing. Not readable: said already.
-            if kind_of(wanted) in case.cluster.not_served:
-                yield _gone(wanted)
-            continue
-        found = case.live(wanted)
-        if found is None:
-            yield _gone(wanted)
-            continue
-        if (wanted.kind, wanted.metadata_name) in _OWN_CHECK:
-            continue
-        different = sorted(_differences(wanted, found))
-        good += not different
-        if different:
-            more = f" and {len(different) - _SHOWN} more" if len(different) > _SHOWN else ""
-            message = f"differs from the stack in {', '.join(different[:_SHOWN])}{more}"
-            fix = "./maas preview shows it; ./maas up puts it right"
-            yield Finding("stack", Level.WARNING, ref(wanted), message, fix, symptom=True)
-    if good:
-        yield Finding("stack", Level.OK, f"stack {case.stack}", f"{good} objects are as the stack says")
+    # Only OLM knows the names of its versions; checks/operators.py looks at what it says of them.
+    looked_at = [each for each in case.wanted if kind_of(each) != CSV]
+    found = [finding for each in looked_at if (finding := _judged(case, each))]
+    yield from found
+    if len(looked_at) > len(found):
+        message = f"{len(looked_at) - len(found)} objects are as the stack says"
+        yield Finding("stack", Level.OK, f"stack {case.stack}", message)
+
+
+def _judged(case: Case, wanted: Object) -> Finding | None:
+    """What is wrong with one object, beside what a check of its own says."""
+    if kind_of(wanted) in case.cluster.denied:
+        return None
+    found = case.live(wanted)
+    if found is None:
+        return _gone(wanted)
+    if dig(found, "metadata", "deletionTimestamp"):
+        return _going(wanted, texts(dig(found, "metadata", "finalizers")))
+    if (wanted.kind, wanted.metadata_name) in _OWN_CHECK:
+        return None
+    different = sorted(_differences(wanted, found))
+    if not different:
+        return None
+    more = f" and {len(different) - _SHOWN} more" if len(different) > _SHOWN else ""
+    message = f"differs from the stack in {', '.join(different[:_SHOWN])}{more}"
+    fix = "./maas preview shows it; ./maas up puts it right"
+    return Finding("stack", Level.WARNING, ref(wanted), message, fix, symptom=True)
+
+
+def _going(wanted: Object, finalizers: list[str]) -> Finding:
+    message = f"is being deleted, and held by {', '.join(finalizers) or 'nothing that we can see'}"
+    fix = "let the controller that set the finalizer run until it is gone (docs/troubleshooting.md), then ./maas up"
+    return Finding("stack", Level.PROBLEM, ref(wanted), message, fix, symptom=True)
 
 
 def _gone(wanted: Object) -> Finding:

@@ -251,6 +251,11 @@ def _no_istiod(cluster: Cluster) -> None:
     _class_deleted(cluster)
 
 
+def _going(cluster: Cluster) -> None:
+    held = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["kuadrant.io/developerportal"]}
+    cluster.of("Kuadrant", "kuadrant")["metadata"] |= held
+
+
 BREAKAGES: dict[str, tuple[Callable[[Cluster], None], str, str]] = {
     "the class is gone": (_class_deleted, "GatewayClass istio", "does not exist"),
     "the gateway has another class": (_wrong_class, "Gateway llm/inference-gateway", "of class nginx"),
@@ -314,6 +319,7 @@ BREAKAGES: dict[str, tuple[Callable[[Cluster], None], str, str]] = {
     "Connectivity Link 1.4.0": (_connectivity_link, f"ClusterServiceVersion {KEYS}/rhcl-operator.v1.4.0", "without"),
     "a stray mesh": (_stray_mesh, "Subscription gateway-system/sailoperator", "second mesh"),
     "a namespace does not go": (_terminating, f"Namespace {KEYS}", "kuadrant.io/developerportal"),
+    "an object does not go": (_going, f"Kuadrant {KEYS}/kuadrant", "held by kuadrant.io/developerportal"),
     "keys from anywhere": (_from_anywhere, "AuthPolicy llm/gateway-auth", "all namespaces"),
     "too many rights": (_privileged, "RoleBinding llm/too-much", "privileged containers"),
     "somebody changed a limit": (
