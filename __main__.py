@@ -26,7 +26,10 @@ cluster = Cluster(site)
 
 
 def after(*needed: pulumi.Resource) -> pulumi.ResourceOptions:
-    """Options of a layer: on the stack's cluster, after the layers that it needs."""
+    """Options of a layer: on the stack's cluster, after the layers that it needs.
+
+    A layer or operator without objects passes no order on: what stands behind it has to be named too.
+    """
     return pulumi.ResourceOptions(providers=[cluster.provider], depends_on=list(needed))
 
 
@@ -35,14 +38,15 @@ platform = Platform(site, after())
 # KServe's and Kuadrant's settings are read by their controllers.
 kserve = KServe(site, after(operators.kserve))
 kuadrant = Kuadrant(site, after(operators.kuadrant))
-# The mesh programs the Gateway, in our namespace.
-gateway = Gateway(site, after(operators.service_mesh, platform))
+# The mesh programs the Gateway, in our namespace; its certificate, should there be one, is cert-manager's.
+mesh = (operators.gateway_api, operators.service_mesh)
+gateway = Gateway(site, certificates_after=operators.cert_manager, opts=after(*mesh, platform))
 # Keys live in Kuadrant's namespace.
 identity = Identity(site, after(operators.kuadrant))
 # Policies target the Gateway and are enforced by Kuadrant.
-policies = Policies(site, after(kuadrant, gateway))
+policies = Policies(site, after(operators.kuadrant, kuadrant, gateway))
 # Models start meanwhile; a route to one opens only when the policies hold.
-models = Models(site, routes_after=policies, opts=after(kserve, platform))
+models = Models(site, routes_after=policies, opts=after(operators.kserve, kserve, platform))
 # Monitors are served by the Prometheus operator and stand beside what they watch.
 observability = Observability(site, after(operators.monitoring, operators.kuadrant, platform))
 

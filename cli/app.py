@@ -32,10 +32,16 @@ sandbox_app = typer.Typer(
     help="The embedded control plane by itself: a real API server on loopback, without the stack.", no_args_is_help=True
 )
 app.add_typer(sandbox_app, name="sandbox")
+kind_app = typer.Typer(
+    help="The dev stack on a kind cluster of its own, for whoever has Docker. Changes no tracked file.",
+    no_args_is_help=True,
+)
+app.add_typer(kind_app, name="kind")
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack: the middle of Pulumi.<stack>.yaml.")]
 Name = Annotated[str, typer.Option("--name", help="Which sandbox; several can live side by side.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+KindName = Annotated[str, typer.Option("--name", help="Which kind cluster.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. The sandbox never asks.")]
 ExpectNoChanges = Annotated[bool, typer.Option("--expect-no-changes", help="Exit with 4 when there are changes.")]
 StandIn = Annotated[
@@ -143,6 +149,110 @@ def render(
             typer.echo(json.dumps({"result": "succeeded", "files": [str(path) for path in written]}, indent=2))
         else:
             typer.echo(f"{len(written)} objects of stack {stack} in {folder}.")
+
+    _guarded(work)
+
+
+@app.command(epilog=HELP)
+def doctor(stack: Stack = "sandbox", name: Name = "sandbox", *, json_: Json = False) -> None:
+    """Look at a stack's cluster, change nothing, and say what is missing, broken or insecure, and the fix.
+
+    Ends with 0 when there are no problems (warnings are none), with 1 when there are.
+    """
+
+    def work() -> None:
+        from cli.doctor.command import run  # noqa: PLC0415
+
+        _end(run(stack, name, as_json=json_, console=_console()))
+
+    _guarded(work)
+
+
+@app.command(epilog=HELP)
+def hosts(
+    stack: Stack = "dev",
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address",
+            help="Where the gateway is reached: kubectl get gateway -n llm inference-gateway "
+            "-o jsonpath='{.status.addresses[0].value}'",
+        ),
+    ] = "127.0.0.1",
+    *,
+    json_: Json = False,
+) -> None:
+    """Print a hosts-file line for each model of a stack, for a gateway that DNS does not know yet."""
+
+    def work() -> None:
+        from cli.hosts import advice, checked_address, hosts_lines  # noqa: PLC0415
+        from cli.operations import Command, Options  # noqa: PLC0415
+
+        console, where = _console(), checked_address(address)
+        outputs = Command(Options(stack=stack, json=json_), console).check().outputs
+        lines = hosts_lines(where, outputs["endpoints"].values())
+        if json_:
+            typer.echo(json.dumps({"result": "succeeded", "hosts": lines}, indent=2))
+            return
+        typer.echo("\n".join(lines))
+        for note in advice((line.split()[1] for line in lines), where):
+            console.note(note)
+
+    _guarded(work)
+
+
+@kind_app.command("up", epilog=HELP)
+def kind_up(
+    name: KindName = "maas",
+    http_port: Annotated[int | None, typer.Option("--http-port", help="Port on loopback for HTTP; default 80.")] = None,
+    https_port: Annotated[
+        int | None, typer.Option("--https-port", help="Port on loopback for HTTPS; default 443.")
+    ] = None,
+    *,
+    json_: Json = False,
+) -> None:
+    """Create a kind cluster, unless it is there, and deploy the dev stack on it."""
+
+    def work() -> None:
+        from cli.kind import STACK, KindCluster  # noqa: PLC0415
+        from cli.operations import Command, Options  # noqa: PLC0415
+
+        cluster = KindCluster.open(name, http_port, https_port)
+        # The cluster is ours alone: nobody has to be asked.
+        _end(Command(Options(stack=STACK, kind=cluster, json=json_, yes=True), _console()).up())
+
+    _guarded(work)
+
+
+@kind_app.command("down", epilog=HELP)
+def kind_down(name: KindName = "maas") -> None:
+    """Delete the kind cluster with all that is on it, and forget its state."""
+
+    def work() -> None:
+        from cli.kind import KindCluster  # noqa: PLC0415
+
+        KindCluster.open(name).delete(_console())
+        typer.echo(f"kind cluster {name} is gone.")
+
+    _guarded(work)
+
+
+@kind_app.command("status", epilog=HELP)
+def kind_status(name: KindName = "maas", *, json_: Json = False) -> None:
+    """Say whether the kind cluster is there, and how to reach it."""
+
+    def work() -> None:
+        from cli.kind import KindCluster  # noqa: PLC0415
+
+        status = KindCluster.open(name).status()
+        if json_:
+            typer.echo(json.dumps(asdict(status), indent=2))
+        elif not status.running:
+            typer.echo(f"There is no kind cluster {name}. Make it: ./maas kind up")
+        else:
+            typer.echo(f"kind cluster {name} is there: context {status.context}")
+            typer.echo(f"  export KUBECONFIG={status.kubeconfig}")
+            typer.echo(f"  HTTP on 127.0.0.1:{status.http_port}, HTTPS on 127.0.0.1:{status.https_port}")
 
     _guarded(work)
 

@@ -2,7 +2,7 @@
 
 The engine writes to the stack file it works with (the salt of the passphrase, encrypted values). So the sandbox's stack
 gets a copy, in the sandbox's own state folder, that follows the tracked files and keeps what the engine wrote: the salt
-and the API keys that were generated for this sandbox.
+and the API keys that were generated for this sandbox. A kind cluster's dev stack gets one in the same way.
 """
 
 import secrets
@@ -22,12 +22,17 @@ _ENGINE_OWNED = ("encryptionsalt", "encryptedkey", "secretsprovider")
 _KEY_BYTES = 32
 
 
-def compose(folder: Path, root: Path = ROOT) -> list[str]:
-    """Bring the project folder of a sandbox in line with the tracked files.
+def compose(
+    folder: Path, root: Path = ROOT, *, stack: str = SANDBOX, overlay: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Bring the project folder of a sandbox, or of a cluster of our own, in line with the tracked files.
 
     Args:
         folder: Where the composed files are; made when missing.
         root: Where the tracked files are.
+        stack: Which stack.
+        overlay: Settings by full key that stand over those of the tracked file, mappings key by key; None takes one
+            away.
 
     Returns:
         The users that still have no API key, in alphabetical order.
@@ -39,13 +44,18 @@ def compose(folder: Path, root: Path = ROOT) -> list[str]:
     project = (root / PROJECT_FILE).read_text(encoding="utf-8") if (root / PROJECT_FILE).is_file() else ""
     name = str(read(root / PROJECT_FILE).get("name", "maas"))
     _write_if_changed(folder / PROJECT_FILE, project)
-    target = stack_file(SANDBOX, folder)
-    composed = merge(read(stack_file(SANDBOX, root)), _earlier(target), name)
+    target = stack_file(stack, folder)
+    tracked = read(stack_file(stack, root))
+    config = _over(full_keys(tracked.get("config") or {}, name), overlay or {})
+    config = {key: value for key, value in config.items() if value is not None}
+    composed = merge({**tracked, "config": config}, _earlier(target), name, stack)
     _write_if_changed(target, yaml.safe_dump(composed, sort_keys=True, allow_unicode=True, width=120))
     return users_without_key(composed["config"])
 
 
-def merge(tracked: Mapping[str, Any], earlier: Mapping[str, Any], project: str = "maas") -> dict[str, Any]:
+def merge(
+    tracked: Mapping[str, Any], earlier: Mapping[str, Any], project: str = "maas", stack: str = SANDBOX
+) -> dict[str, Any]:
     """The tracked stack file with what an earlier composed one has of its own.
 
     A user that has gone loses the generated key for good; a key that the tracked file gives wins over a generated one.
@@ -56,8 +66,8 @@ def merge(tracked: Mapping[str, Any], earlier: Mapping[str, Any], project: str =
     config = full_keys(tracked.get("config") or {}, project)
     if hidden := sorted(key for key, value in config.items() if has_secret(value)):
         raise MaasError(
-            f"{stack_file(SANDBOX).name} has encrypted values: {', '.join(hidden)}. The sandbox generates its own "
-            "keys, which stay with its state: remove these values.",
+            f"{stack_file(stack).name} has encrypted values: {', '.join(hidden)}. They cannot be read here, where keys "
+            "are generated and stay with the state: remove these values.",
             code=Exit.CONFIG,
         )
     users = mapping(config.get("maas:users"))
@@ -73,6 +83,16 @@ def merge(tracked: Mapping[str, Any], earlier: Mapping[str, Any], project: str =
 def new_keys(users: list[str]) -> dict[str, str]:
     """A fresh API key for each user, 256 random bits each, by the path that the engine writes it to."""
     return {f'{API_KEYS}["{user}"]': f"maas-{secrets.token_urlsafe(_KEY_BYTES)}" for user in users}
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others over them: mappings are merged key by key, anything else is replaced."""
+    both = {
+        key: _over(mapping(below[key]), mapping(above[key]))
+        for key in below.keys() & above.keys()
+        if isinstance(below[key], Mapping) and isinstance(above[key], Mapping)
+    }
+    return {**below, **above, **both}
 
 
 def _earlier(path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from cli import composed, recovery, summary
 from cli.console import Console
 from cli.engine import Engine, Session
 from cli.exits import Exit, MaasError
+from cli.kind import KindCluster, require_engine
 from cli.paths import ROOT
 from cli.provider import Choice, attached
 from cli.recorder import Recording, RecordingError, record
@@ -48,6 +49,8 @@ class Options:
     json: bool = False
     yes: bool = False
     provider: Choice = Choice.AUTO
+    kind: KindCluster | None = None
+    """The kind cluster that the stack is for."""
 
 
 Work = Callable[[Session, Tracker], None]
@@ -123,7 +126,10 @@ class Command:
 
     def check(self) -> Recording:
         """Run the program on the stack's settings alone: what is wrong with them is said before anything is touched."""
-        values, secrets = stack_config(self.options.stack)
+        kind = self.options.kind
+        if kind:
+            kind.compose()
+        values, secrets = stack_config(self.options.stack, kind.project) if kind else stack_config(self.options.stack)
         try:
             return record(self.options.stack, values, secrets)
         except pulumi.RunError as error:
@@ -133,6 +139,8 @@ class Command:
 
     def _up(self) -> Exit:
         self._require_answer()
+        if self.options.kind:
+            require_engine()
         recording = self.check()
         with self._opened(start=True) as (target, session):
             refresh = target.sandbox is not None and self._cluster_is_new(target)
@@ -163,6 +171,8 @@ class Command:
             pulumi_program = find("pulumi", self.console)
             if target.sandbox:
                 self._prepare_sandbox(target, pulumi_program, start=start)
+            elif self.options.kind:
+                self._prepare_kind(self.options.kind, target, pulumi_program)
             stack.enter_context(target.in_this_process())
             self._recover(target)
             extra = stack.enter_context(attached(self.options.provider, target, pulumi_program, self.console))
@@ -173,6 +183,8 @@ class Command:
             yield target, session
 
     def _target(self) -> Target:
+        if self.options.kind:
+            return self.options.kind.target()
         if self.options.stack == SANDBOX:
             return of_sandbox(Sandbox.open(self.options.sandbox))
         return of_stack(self.options.stack)
@@ -199,10 +211,7 @@ class Command:
 
         def give_keys() -> None:
             try:
-                self._recover(target)
-                session = self._session(target, program, {})
-                for path, key in composed.new_keys(missing).items():
-                    session.set_secret(path, key)
+                self._give_keys(target, program, missing)
             except BaseException as error:  # noqa: BLE001 - carried over to the waiting thread
                 failures.append(error)
 
@@ -216,6 +225,20 @@ class Command:
                 giver.join()
         if failures:
             raise failures[0]
+
+    def _prepare_kind(self, cluster: KindCluster, target: Target, program: Path) -> None:
+        """Have the cluster there, and a key for each of the stack's users."""
+        cluster.create(self.console)
+        missing = cluster.compose()
+        if missing:
+            with self.console.step("API keys for the stack's users", usually_seconds=3):
+                self._give_keys(target, program, missing)
+
+    def _give_keys(self, target: Target, program: Path, users: list[str]) -> None:
+        self._recover(target)
+        session = self._session(target, program, {})
+        for path, key in composed.new_keys(users).items():
+            session.set_secret(path, key)
 
     def _session(self, target: Target, program: Path, extra: Mapping[str, str], *, create: bool = True) -> Session:
         engine = Engine(program, TOOLS["pulumi"].version, {**target.environment, **extra}, target.without)
@@ -316,6 +339,8 @@ class Command:
         return refusal if isinstance(refusal, pulumi.RunError) else None
 
     def _describe(self) -> str:
+        if self.options.kind:
+            return f"kubectl --kubeconfig {self.options.kind.kubeconfig} describe -n <namespace>"
         if self.options.stack != SANDBOX:
             return "kubectl describe -n <namespace>"
         return f"kubectl --kubeconfig $(./maas sandbox kubeconfig{self._named()}) describe -n <namespace>"
@@ -347,7 +372,9 @@ class Command:
         named, stack = self._named(), "" if target.sandbox else f" --stack {target.stack}"
         if not target.sandbox and self.options.provider is Choice.STAND_IN:
             stack += " --stand-in"
-        namespace = mapping(self._tracker.outputs.get("gateway")).get("namespace", "llm")
+        namespace = str(mapping(self._tracker.outputs.get("gateway")).get("namespace", "llm"))
+        if self.options.kind:
+            return _kind_hints(self.options.kind, namespace)
         hints = [
             (f"./maas preview{stack}{named}", f"after editing Pulumi.{target.stack}.yaml: what would change"),
             (f"./maas refresh{stack}{named}", "what somebody changed behind Pulumi's back"),
@@ -365,6 +392,16 @@ class Command:
         if backend is None or not backend.exists or not backend.urns():
             return False
         return not mark.is_file() or mark.read_text(encoding="utf-8") != _cluster_id(target)
+
+
+def _kind_hints(cluster: KindCluster, namespace: str) -> Sequence[tuple[str, str]]:
+    named = "" if cluster.name == "maas" else f" --name {cluster.name}"
+    return [
+        (f"export KUBECONFIG={cluster.kubeconfig}", "have kubectl speak to the cluster"),
+        (f"kubectl get gateway,httproute,inferenceservice -n {namespace}", "what stands"),
+        (f"./maas kind up{named}", "after editing Pulumi.dev.yaml: deploy what changed"),
+        (f"./maas kind down{named}", "take it all away again"),
+    ]
 
 
 def recording_counts(recording: Recording) -> dict[str, int]:

@@ -1,13 +1,16 @@
-"""The gateway layer: one Gateway for all models, and on OpenShift a Route for each model's host."""
+"""The gateway layer: one Gateway for all models, its certificate, and its way out of the cluster."""
 
 from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import ConfigMap
 
+from components.certificates import CERT_MANAGER, SELF_SIGNED_ISSUER, certificate_spec, self_signed_issuer_spec
+from components.gateway_options import gateway_options
 from components.layer import Layer, Site, wait_for
-from components.routes import ACCEPTED, fallback_route_spec
-from config.gateway import Expose
+from components.routes import ACCEPTED, fallback_route_spec, redirect_route_spec
+from config.gateway import ISSUED, Expose, GatewayResources, Replicas, Route, Termination, TlsMode
 from config.gateway import Gateway as GatewaySettings
 from config.settings import Settings
 
@@ -15,6 +18,12 @@ GATEWAY_API = "gateway.networking.k8s.io/v1"
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 LISTENER = "models"
 FALLBACK = "no-such-model"
+REDIRECT = "redirect-to-https"
+HTTP, HTTPS = 80, 443
+
+_REDIRECTS = GatewayResources.model_validate({"cpu": "100m", "cpuLimit": "1", "memory": "256Mi"})
+"""The redirecting gateway has none of Kuadrant's configuration to hold."""
+_SERVICE_TYPES = {Expose.CLUSTER_IP: "ClusterIP", Expose.ROUTE: "ClusterIP", Expose.NODE_PORT: "NodePort"}
 
 
 def gateway_spec(settings: Settings) -> dict[str, Any]:
@@ -22,25 +31,70 @@ def gateway_spec(settings: Settings) -> dict[str, Any]:
 
     There is one listener on purpose: two with the same hostname make Kuadrant rebuild its configuration in a loop.
     """
-    gateway = settings.gateway
-    listener: dict[str, Any] = {
+    listener = _listener(settings)
+    if settings.gateway.tls.https:
+        certificate = {"group": "", "kind": "Secret", "name": settings.gateway.certificate_secret}
+        tls = {"mode": "Terminate", "certificateRefs": [certificate]}
+        listener |= {"port": HTTPS, "protocol": "HTTPS", "tls": tls}
+        if _reencrypts(settings):
+            # The router names no host (SNI) when it opens its connection, and a listener with one would not answer.
+            del listener["hostname"]
+    return _gateway(settings, settings.gateway, listener)
+
+
+def redirect_gateway_spec(settings: Settings) -> dict[str, Any]:
+    """Body of the Gateway that only redirects to HTTPS: a plain listener, apart from the one that Kuadrant looks at."""
+    return _gateway(settings, redirecting(settings.gateway), _listener(settings))
+
+
+def _listener(settings: Settings) -> dict[str, Any]:
+    return {
         "name": LISTENER,
         "hostname": f"*.{settings.domain}",
         "allowedRoutes": {"namespaces": {"from": "Same"}},
+        "port": HTTP,
+        "protocol": "HTTP",
     }
-    if gateway.tls.mode == "secret":
-        certificate = {"group": "", "kind": "Secret", "name": gateway.tls.secret_name}
-        listener |= {"port": 443, "protocol": "HTTPS", "tls": {"mode": "Terminate", "certificateRefs": [certificate]}}
-    else:
-        listener |= {"port": 80, "protocol": "HTTP"}
-    return {"gatewayClassName": gateway.class_on(settings.platform.profile), "listeners": [listener]}
+
+
+def _gateway(settings: Settings, gateway: GatewaySettings, listener: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "gatewayClassName": gateway.class_on(settings.platform.profile),
+        "listeners": [listener],
+    }
+    if options_of(settings, gateway):
+        options = {"group": "", "kind": "ConfigMap", "name": options_name(gateway)}
+        spec["infrastructure"] = {"parametersRef": options}
+    return spec
+
+
+def redirecting(gateway: GatewaySettings) -> GatewaySettings:
+    """The settings of the gateway that redirects: like those of the one beside it, but smaller and of a fixed size."""
+    replicas = gateway.replicas and Replicas(min=gateway.replicas.min, max=gateway.replicas.min)
+    return gateway.model_copy(
+        update={
+            "name": f"{gateway.name}-redirect",
+            "resources": gateway.resources and _REDIRECTS,
+            "replicas": replicas,
+        }
+    )
+
+
+def options_name(gateway: GatewaySettings) -> str:
+    """Name of the ConfigMap with what Istio is told about a Gateway's Deployment and Service."""
+    return f"{gateway.name}-options"
+
+
+def options_of(settings: Settings, gateway: GatewaySettings) -> dict[str, str]:
+    """Data of that ConfigMap, for the stack's gateway or for the one that redirects."""
+    https = gateway.tls.https and gateway.name == settings.gateway.name
+    return gateway_options(gateway, settings.gateway.exposure_on(settings.platform.profile), https=https)
 
 
 def gateway_annotations(settings: Settings) -> dict[str, str]:
     """Annotations of the Gateway: what its Service is, where it is not a load balancer."""
-    if settings.gateway.exposure_on(settings.platform.profile) is Expose.LOAD_BALANCER:
-        return {}
-    return {"networking.istio.io/service-type": "ClusterIP"}
+    service_type = _SERVICE_TYPES.get(settings.gateway.exposure_on(settings.platform.profile))
+    return {"networking.istio.io/service-type": service_type} if service_type else {}
 
 
 def gateway_service(gateway: GatewaySettings, class_name: str) -> str:
@@ -48,27 +102,42 @@ def gateway_service(gateway: GatewaySettings, class_name: str) -> str:
     return f"{gateway.name}-{class_name}"
 
 
-def route_spec(host: str, service: str) -> dict[str, Any]:
-    """Body of an OpenShift Route that ends TLS for one host and hands it to the gateway's Service."""
+def route_spec(host: str, service: str, route: Route) -> dict[str, Any]:
+    """Body of an OpenShift Route that leads one host to the gateway's Service."""
+    tls: dict[str, Any] = {"termination": route.termination.value, "insecureEdgeTerminationPolicy": "Redirect"}
+    if route.destination_ca_certificate is not None:
+        tls["destinationCACertificate"] = route.destination_ca_certificate
     return {
         "host": host,
         "to": {"kind": "Service", "name": service, "weight": 100},
-        "port": {"targetPort": 80},
-        "tls": {"termination": "edge", "insecureEdgeTerminationPolicy": "Redirect"},
+        "port": {"targetPort": HTTP if route.termination is Termination.EDGE else HTTPS},
+        "tls": tls,
         "wildcardPolicy": "None",
     }
 
 
 def parent_ref(settings: Settings) -> dict[str, str]:
     """How a route names the gateway."""
-    return {"group": GATEWAY_GROUP, "kind": "Gateway", "name": settings.gateway.name}
+    return _parent_ref(settings.gateway)
+
+
+def _parent_ref(gateway: GatewaySettings) -> dict[str, str]:
+    return {"group": GATEWAY_GROUP, "kind": "Gateway", "name": gateway.name}
 
 
 def model_url(settings: Settings, model: str) -> str:
     """Where callers reach a model: the start of its OpenAI-compatible address."""
-    route = settings.gateway.exposure_on(settings.platform.profile) is Expose.ROUTE
-    scheme = "https" if route or settings.gateway.tls.mode == "secret" else "http"
-    return f"{scheme}://{settings.host(model)}"
+    gateway = settings.gateway
+    https = gateway.tls.https or gateway.exposure_on(settings.platform.profile) is Expose.ROUTE
+    port = gateway.public_ports.of(https=https)
+    suffix = "" if port in {None, HTTPS if https else HTTP} else f":{port}"
+    return f"{'https' if https else 'http'}://{settings.host(model)}{suffix}"
+
+
+def _reencrypts(settings: Settings) -> bool:
+    gateway = settings.gateway
+    routed = gateway.exposure_on(settings.platform.profile) is Expose.ROUTE
+    return routed and gateway.route.termination is Termination.REENCRYPT
 
 
 class Gateway(Layer):
@@ -76,45 +145,100 @@ class Gateway(Layer):
 
     gateway: CustomResource
 
-    def __init__(self, site: Site, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, site: Site, *, certificates_after: pulumi.Resource, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Create the gateway.
+
+        Args:
+            site: the stack.
+            certificates_after: what serves Certificates, should there be one: cert-manager.
+            opts: options of the layer.
+        """
         super().__init__("gateway", site, opts)
         settings = site.settings
-        name = settings.gateway.name
-        self.gateway = CustomResource(
-            name,
+        issued = settings.gateway.tls.mode in ISSUED
+        certificate = [self._certificate(certificates_after)] if issued else []
+        self.gateway = self._programmed(settings.gateway, gateway_spec(settings), *certificate)
+        self._route(FALLBACK, fallback_route_spec(parent_ref(settings), settings.domain), self.gateway)
+        if settings.gateway.tls.redirect:
+            self._redirect()
+        if settings.gateway.exposure_on(settings.platform.profile) is Expose.ROUTE:
+            for model in sorted(settings.models):
+                self._openshift_route(model)
+        self.register_outputs({})
+
+    def _certificate(self, after: pulumi.Resource) -> CustomResource:
+        gateway, timeouts = self.settings.gateway, self.settings.timeouts
+        issuer: list[pulumi.Resource] = []
+        if gateway.tls.mode is TlsMode.SELF_SIGNED:
+            issuer.append(
+                CustomResource(
+                    SELF_SIGNED_ISSUER,
+                    api_version=f"{CERT_MANAGER}/v1",
+                    kind="Issuer",
+                    metadata=self.metadata(SELF_SIGNED_ISSUER, self.namespace, annotations=wait_for("condition=Ready")),
+                    spec=self_signed_issuer_spec(),
+                    opts=self.options(depends_on=[after], ready_within=timeouts.certificate),
+                )
+            )
+        return CustomResource(
+            gateway.certificate_secret,
+            api_version=f"{CERT_MANAGER}/v1",
+            kind="Certificate",
+            metadata=self.metadata(gateway.certificate_secret, self.namespace, annotations=wait_for("condition=Ready")),
+            spec=certificate_spec(gateway.tls, self.settings.domain, gateway.certificate_secret),
+            opts=self.options(depends_on=[after, *issuer], ready_within=timeouts.certificate),
+        )
+
+    def _programmed(self, gateway: GatewaySettings, spec: dict[str, Any], *after: pulumi.Resource) -> CustomResource:
+        """A Gateway, and before it what Istio is told about its Deployment and Service."""
+        needed = [*after]
+        if data := options_of(self.settings, gateway):
+            name = options_name(gateway)
+            needed.append(ConfigMap(name, metadata=self.metadata(name, self.namespace), data=data, opts=self.options()))
+        return CustomResource(
+            gateway.name,
             api_version=GATEWAY_API,
             kind="Gateway",
             metadata=self.metadata(
-                name,
+                gateway.name,
                 self.namespace,
-                annotations={**gateway_annotations(settings), **wait_for("condition=Programmed")},
+                annotations={**gateway_annotations(self.settings), **wait_for("condition=Programmed")},
             ),
-            spec=gateway_spec(settings),
-            opts=self.options(ready_within=settings.timeouts.gateway),
+            spec=spec,
+            opts=self.options(depends_on=needed, ready_within=self.settings.timeouts.gateway),
         )
+
+    def _route(self, name: str, spec: dict[str, Any], gateway: CustomResource) -> None:
         CustomResource(
-            FALLBACK,
+            name,
             api_version=GATEWAY_API,
             kind="HTTPRoute",
-            metadata=self.metadata(FALLBACK, self.namespace, annotations=wait_for(ACCEPTED)),
-            spec=fallback_route_spec(parent_ref(settings), settings.domain),
+            metadata=self.metadata(name, self.namespace, annotations=wait_for(ACCEPTED)),
+            spec=spec,
+            opts=self.options(depends_on=[gateway], ready_within=self.settings.timeouts.route),
+        )
+
+    def _redirect(self) -> None:
+        settings = self.settings
+        gateway = redirecting(settings.gateway)
+        programmed = self._programmed(gateway, redirect_gateway_spec(settings))
+        port = settings.gateway.public_ports.https
+        self._route(REDIRECT, redirect_route_spec(_parent_ref(gateway), settings.domain, port), programmed)
+
+    def _openshift_route(self, model: str) -> None:
+        settings = self.settings
+        service = gateway_service(settings.gateway, settings.gateway.class_on(settings.platform.profile))
+        CustomResource(
+            f"route-{model}",
+            api_version="route.openshift.io/v1",
+            kind="Route",
+            metadata=self.metadata(
+                model,
+                self.namespace,
+                annotations=wait_for("jsonpath={.status.ingress[*].conditions[?(@.type=='Admitted')].status}=True"),
+            ),
+            spec=route_spec(settings.host(model), service, settings.gateway.route),
             opts=self.options(depends_on=[self.gateway], ready_within=settings.timeouts.route),
         )
-        if settings.gateway.exposure_on(settings.platform.profile) is Expose.ROUTE:
-            service = gateway_service(settings.gateway, settings.gateway.class_on(settings.platform.profile))
-            for model in sorted(settings.models):
-                CustomResource(
-                    f"route-{model}",
-                    api_version="route.openshift.io/v1",
-                    kind="Route",
-                    metadata=self.metadata(
-                        model,
-                        self.namespace,
-                        annotations=wait_for(
-                            "jsonpath={.status.ingress[*].conditions[?(@.type=='Admitted')].status}=True"
-                        ),
-                    ),
-                    spec=route_spec(settings.host(model), service),
-                    opts=self.options(depends_on=[self.gateway], ready_within=settings.timeouts.route),
-                )
-        self.register_outputs({})

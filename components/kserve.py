@@ -9,6 +9,7 @@ from pulumi_kubernetes.apps.v1 import DeploymentPatch
 from pulumi_kubernetes.core.v1 import ConfigMapPatch
 
 from components.layer import PREFIX, Layer, Site
+from config.platform import Install
 from config.settings import Settings
 
 CONFIG_MAP = "inferenceservice-config"
@@ -45,12 +46,15 @@ def _json(value: object) -> str:
 
 
 class KServe(Layer):
-    """KServe's settings. They are merged into what the cluster has, and stay when the stack goes: KServe needs them."""
+    """The settings of a KServe that was there before. They are merged into its own, and stay when the stack goes.
+
+    A KServe of ours has them from its chart's values (components/operators/values.py).
+    """
 
     def __init__(self, site: Site, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kserve", site, opts)
         kserve = site.settings.platform.kserve
-        if kserve.configure:
+        if kserve.configure and kserve.install is Install.PREINSTALLED:
             values = inferenceservice_settings(site.settings)
             within = site.settings.timeouts.kserve
             configured = ConfigMapPatch(

@@ -1,5 +1,6 @@
-"""The Kuadrant layer: the Kuadrant object, and Limitador where the stack wants it other than Kuadrant makes it."""
+"""The Kuadrant layer: the Kuadrant object, and its services where the stack wants them to differ from its own."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -7,9 +8,13 @@ from pulumi_kubernetes.apiextensions import CustomResource, CustomResourcePatch
 
 from components.layer import Layer, Site, wait_for
 from config.limiter import Limiter
+from config.platform import Authorino
 
 KUADRANT = "kuadrant"
 LIMITADOR = "limitador"
+AUTHORINO = "authorino"
+# Limitador's own when nothing is said; the operator takes its defaults whole or not at all.
+_CPU_REQUEST, _CPU_LIMIT = "250m", "500m"
 
 
 def limitador_spec(limiter: Limiter) -> dict[str, Any]:
@@ -17,7 +22,21 @@ def limitador_spec(limiter: Limiter) -> dict[str, Any]:
     spec: dict[str, Any] = {"replicas": limiter.replicas}
     if limiter.storage == "redis":
         spec["storage"] = {"redis": {"configSecretRef": {"name": limiter.redis_secret}}}
+    if limiter.memory:
+        spec["resourceRequirements"] = {
+            "requests": {"cpu": _CPU_REQUEST, "memory": limiter.memory},
+            "limits": {"cpu": _CPU_LIMIT, "memory": limiter.memory},
+        }
+    if limiter.telemetry != "basic":
+        spec["telemetry"] = limiter.telemetry
+    if limiter.rate_limit_headers:
+        spec["rateLimitHeaders"] = "DRAFT_VERSION_03"
     return spec
+
+
+def authorino_spec(authorino: Authorino) -> dict[str, Any]:
+    """What we set on Kuadrant's Authorino object; its other fields stay Kuadrant's."""
+    return {"replicas": authorino.replicas}
 
 
 class Kuadrant(Layer):
@@ -37,18 +56,27 @@ class Kuadrant(Layer):
                 opts=self.options(ready_within=within),
             )
             ready.append(instance)
-        if not site.settings.limiter.is_default:
-            CustomResourcePatch(
-                LIMITADOR,
-                api_version="limitador.kuadrant.io/v1alpha1",
-                kind="Limitador",
-                metadata={
-                    "name": LIMITADOR,
-                    "namespace": operator.namespace,
-                    # Kuadrant made the object and may have set the same fields.
-                    "annotations": {"pulumi.com/patchForce": "true", **wait_for("condition=Ready")},
-                },
-                spec=limitador_spec(site.settings.limiter),
-                opts=self.options(depends_on=ready, ready_within=within),
-            )
+        limiter, authorino = site.settings.limiter, operator.authorino
+        if not limiter.is_default:
+            self._patch(LIMITADOR, "limitador.kuadrant.io/v1alpha1", "Limitador", limitador_spec(limiter), ready)
+        if authorino != Authorino():
+            api_version = "operator.authorino.kuadrant.io/v1beta1"
+            self._patch(AUTHORINO, api_version, "Authorino", authorino_spec(authorino), ready)
         self.register_outputs({})
+
+    def _patch(
+        self, name: str, api_version: str, kind: str, spec: dict[str, Any], ready: Sequence[pulumi.Resource]
+    ) -> None:
+        CustomResourcePatch(
+            name,
+            api_version=api_version,
+            kind=kind,
+            metadata={
+                "name": name,
+                "namespace": self.settings.platform.kuadrant.namespace,
+                # Kuadrant made the object and may have set the same fields.
+                "annotations": {"pulumi.com/patchForce": "true", **wait_for("condition=Ready")},
+            },
+            spec=spec,
+            opts=self.options(depends_on=ready, ready_within=self.settings.timeouts.kuadrant),
+        )

@@ -12,6 +12,7 @@ from components.gateway import GATEWAY_API, parent_ref
 from components.layer import PREFIX, Layer, Site, wait_for
 from components.platform import MODEL_ACCOUNT
 from components.routes import ACCEPTED, RESOLVED, model_route_spec
+from config.mirror import Mirror
 from config.models import Model, Runtime
 from config.platform import Profile
 from config.versions import SIMULATOR_IMAGE, VLLM_IMAGE
@@ -54,6 +55,13 @@ def serving_runtime_spec(runtime: Runtime, profile: Profile, script_hash: str) -
     spec = _vllm_runtime(security) if runtime is Runtime.VLLM else _simulator_runtime(security, script_hash)
     spec["supportedModelFormats"] = [{"name": runtime.value, "version": "1"}]
     return spec
+
+
+def pulled(spec: dict[str, Any], mirror: Mirror) -> dict[str, Any]:
+    """A ServingRuntime's body with images and pull secret as the cluster's mirror wants them."""
+    containers = [{**each, "image": mirror.image(each["image"])} for each in spec["containers"]]
+    secrets = {"imagePullSecrets": [{"name": mirror.pull_secret}]} if mirror.pull_secret else {}
+    return {**spec, "containers": containers, **secrets}
 
 
 def _vllm_runtime(security: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +129,7 @@ def _simulator_runtime(security: dict[str, Any], script_hash: str) -> dict[str, 
     }
 
 
-def inference_service_spec(model: Model, served_name: str) -> dict[str, Any]:
+def inference_service_spec(model: Model, served_name: str, mirror: Mirror = Mirror()) -> dict[str, Any]:  # noqa: B008 - frozen
     """Body of an InferenceService (serving.kserve.io/v1beta1)."""
     amounts: dict[str, str] = {"cpu": model.resources.cpu, "memory": model.resources.memory}
     if model.gpu is not None:
@@ -135,7 +143,7 @@ def inference_service_spec(model: Model, served_name: str) -> dict[str, Any]:
     if model.source is not None:
         serving["storageUri"] = model.source
     if model.image is not None:
-        serving["image"] = model.image
+        serving["image"] = mirror.image(model.image)
     predictor: dict[str, Any] = {
         "minReplicas": model.replicas,
         "maxReplicas": model.replicas,
@@ -189,7 +197,8 @@ class Models(Layer):
         runtimes: dict[Runtime, CustomResource] = {}
         for runtime in sorted({model.runtime for model in site.settings.models.values()}):
             files = [self._script(script)] if runtime is Runtime.SIMULATOR else []
-            runtimes[runtime] = self._runtime(runtime, serving_runtime_spec(runtime, profile, script_hash), files)
+            spec = pulled(serving_runtime_spec(runtime, profile, script_hash), site.settings.mirror)
+            runtimes[runtime] = self._runtime(runtime, spec, files)
         for name, model in sorted(site.settings.models.items()):
             self._route(name, self._service(name, model, runtimes[model.runtime]))
         self.register_outputs({})
@@ -224,7 +233,7 @@ class Models(Layer):
                 labels_too={"networking.kserve.io/visibility": "cluster-local"},
                 annotations={f"{_SERVING}/deploymentMode": "RawDeployment", **wait_for("condition=Ready")},
             ),
-            spec=inference_service_spec(model, self.settings.served_name(name)),
+            spec=inference_service_spec(model, self.settings.served_name(name), self.settings.mirror),
             opts=self.options(depends_on=[runtime], ready_within=self.settings.timeouts.model),
         )
 

@@ -48,3 +48,26 @@ def fallback_route_spec(parent: Mapping[str, str], domain: str) -> dict[str, Any
         "hostnames": [f"*.{domain}"],
         "rules": [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}],
     }
+
+
+def redirect_route_spec(parent: Mapping[str, str], domain: str, port: int | None) -> dict[str, Any]:
+    """Body of the HTTPRoute that sends every plain request of the domain to HTTPS.
+
+    Args:
+        parent: the gateway with the plain listener.
+        domain: what stands behind the hosts' first label.
+        port: where callers find HTTPS; None for its usual port.
+    """
+    redirect: dict[str, Any] = {"scheme": "https", "statusCode": 301}
+    if port is not None:
+        redirect["port"] = port
+    return {
+        "parentRefs": [dict(parent)],
+        "hostnames": [f"*.{domain}"],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "filters": [{"type": "RequestRedirect", "requestRedirect": redirect}],
+            }
+        ],
+    }

@@ -3,10 +3,11 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
-from config.gateway import Expose, Gateway
+from config.gateway import ISSUED, Expose, Gateway, NodePorts, Route, Termination, TlsMode
 from config.identity import ApiKeys, Users
+from config.limiter import Limiter
 from config.models import Models, host_label
-from config.platform import Platform, Profile
+from config.platform import AVAILABLE_INSTALLS, Install, Operator, Platform, Profile, Scc
 from config.problems import HIDDEN, Problem, closest, one_of, shown
 from config.tiers import Tier
 
@@ -78,32 +79,112 @@ def hosts_differ(models: Models, platform: Platform) -> Iterator[Problem]:
 
 
 def routes_need_openshift(gateway: Gateway, platform: Platform) -> Iterator[Problem]:
-    """Only OpenShift has Routes."""
-    if gateway.expose is Expose.ROUTE and platform.profile is not Profile.OPENSHIFT:
+    """Only OpenShift has Routes, and a service CA."""
+    if platform.profile is Profile.OPENSHIFT:
+        return
+    if gateway.expose is Expose.ROUTE:
         yield Problem(
             "maas:gateway.expose",
             shown(gateway.expose),
             "Routes exist on OpenShift only",
-            one_of({Expose.LOAD_BALANCER, Expose.CLUSTER_IP}),
+            one_of(set(Expose) - {Expose.ROUTE}),
             Expose.LOAD_BALANCER,
         )
-
-
-def routes_end_tls_themselves(gateway: Gateway, platform: Platform) -> Iterator[Problem]:
-    """An edge Route speaks plain HTTP to the gateway, which an HTTPS listener would not understand."""
-    if gateway.exposure_on(platform.profile) is Expose.ROUTE and gateway.tls.mode != "none":
+    elif gateway.tls.mode is TlsMode.SERVICE_CA:
         yield Problem(
             "maas:gateway.tls.mode",
             shown(gateway.tls.mode),
-            "the Route ends TLS at the router and needs a plain listener behind it",
-            "none with expose: route; secret with expose: loadBalancer or clusterIP",
-            "none",
+            "only OpenShift has a service CA",
+            one_of(set(TlsMode) - {TlsMode.SERVICE_CA}),
+            TlsMode.SELF_SIGNED,
         )
+
+
+def route_and_listener_fit(gateway: Gateway, platform: Platform) -> Iterator[Problem]:
+    """What the router sends, the gateway's listener has to understand."""
+    mode, route = gateway.tls.mode, gateway.route
+    if gateway.exposure_on(platform.profile) is not Expose.ROUTE:
+        if route != Route():
+            why = "there are no Routes with this exposure"
+            yield Problem("maas:gateway.route", shown(route.termination), why, "expose: route", "no route at all")
+        if mode is TlsMode.SERVICE_CA and platform.profile is Profile.OPENSHIFT:
+            why = "nobody but the router trusts the service CA"
+            allowed = "service-ca with expose: route and route.termination: reencrypt"
+            yield Problem("maas:gateway.tls.mode", shown(mode), why, allowed, TlsMode.CERT_MANAGER)
+        return
+    if route.termination is Termination.EDGE and mode is not TlsMode.NONE:
+        yield Problem(
+            "maas:gateway.tls.mode",
+            shown(mode),
+            "the Route ends TLS at the router and needs a plain listener behind it",
+            "none with route.termination: edge; others with reencrypt, passthrough, or expose: loadBalancer",
+            TlsMode.NONE,
+        )
+    elif route.termination is Termination.PASSTHROUGH and mode in {TlsMode.NONE, TlsMode.SERVICE_CA}:
+        why = "the gateway ends TLS, before callers' eyes: it needs a certificate that they can trust"
+        allowed = one_of({*ISSUED, TlsMode.SECRET})
+        yield Problem("maas:gateway.route.termination", shown(route.termination), why, allowed, Termination.EDGE)
+    elif route.termination is Termination.REENCRYPT and mode is TlsMode.NONE:
+        why = "the router opens a TLS connection to the gateway, whose listener has no certificate"
+        allowed = "reencrypt with a tls.mode other than none"
+        yield Problem(
+            "maas:gateway.route.termination", shown(route.termination), why, allowed, "tls: {mode: service-ca}"
+        )
+    elif gateway.tls.redirect:
+        why = "the router redirects by itself"
+        yield Problem("maas:gateway.tls.redirect", "true", why, "redirect without Routes", "false")
+    yield from _router_trusts_the_gateway(gateway)
+
+
+def _router_trusts_the_gateway(gateway: Gateway) -> Iterator[Problem]:
+    """The router checks the certificate of what it opens a TLS connection to."""
+    mode, route = gateway.tls.mode, gateway.route
+    reencrypt, key = route.termination is Termination.REENCRYPT, "maas:gateway.route.destinationCaCertificate"
+    if reencrypt and mode not in {TlsMode.NONE, TlsMode.SERVICE_CA} and route.destination_ca_certificate is None:
+        why = "the router trusts only certificates of the service CA unless it is given another"
+        yield Problem(key, "", why, "the PEM of the CA, or tls.mode: service-ca", "tls: {mode: service-ca}")
+    if (not reencrypt or mode is TlsMode.SERVICE_CA) and route.destination_ca_certificate is not None:
+        why = "the router would not use it"
+        allowed = "with route.termination: reencrypt, and a tls.mode other than service-ca"
+        yield Problem(key, "(a certificate)", why, allowed, "no destinationCaCertificate at all")
+
+
+def ports_fit_the_exposure(gateway: Gateway, platform: Platform) -> Iterator[Problem]:
+    """What a Service of another type would refuse, or leave without effect, is refused here."""
+    exposure = gateway.exposure_on(platform.profile)
+    if gateway.node_ports != NodePorts() and exposure is not Expose.NODE_PORT:
+        why = f"the gateway is exposed by {exposure}"
+        key = "maas:gateway.nodePorts"
+        yield Problem(key, shown(gateway.node_ports.model_dump()), why, "expose: nodePort", "no nodePorts at all")
+    if gateway.service.external_traffic_policy and exposure not in {Expose.NODE_PORT, Expose.LOAD_BALANCER}:
+        key, value = "maas:gateway.service.externalTrafficPolicy", shown(gateway.service.external_traffic_policy)
+        yield Problem(key, value, f"the gateway is exposed by {exposure}", "expose: loadBalancer or nodePort")
+    if gateway.service.load_balancer_source_ranges and exposure is not Expose.LOAD_BALANCER:
+        key, value = "maas:gateway.service.loadBalancerSourceRanges", shown(gateway.service.load_balancer_source_ranges)
+        yield Problem(key, value, f"the gateway is exposed by {exposure}", "expose: loadBalancer")
+
+
+def security_constraints_need_openshift(platform: Platform) -> Iterator[Problem]:
+    """Elsewhere there are no SecurityContextConstraints."""
+    if platform.scc is not Scc.RESTRICTED and platform.profile is not Profile.OPENSHIFT:
+        why = "SecurityContextConstraints exist on OpenShift only"
+        yield Problem("maas:platform.scc", shown(platform.scc), why, Scc.RESTRICTED, Scc.RESTRICTED)
 
 
 def namespaces_differ(platform: Platform) -> Iterator[Problem]:
     """Ours is created and deleted with the stack: it cannot be an operator's."""
     theirs = {"kserve": platform.kserve.namespace, "kuadrant": platform.kuadrant.namespace}
+    if platform.cert_manager.install is not Install.PREINSTALLED:
+        theirs["cert-manager"] = "cert-manager"
+    theirs |= {
+        name: place
+        for name, place, operator in (
+            ("istio", "istio-system", platform.service_mesh),
+            ("monitoring", "monitoring", platform.monitoring),
+            ("grafana", "grafana", platform.grafana),
+        )
+        if operator.install is not Install.PREINSTALLED
+    }
     for operator, namespace in theirs.items():
         if namespace == platform.namespace:
             yield Problem(
@@ -113,6 +194,99 @@ def namespaces_differ(platform: Platform) -> Iterator[Problem]:
                 "a namespace of its own",
                 "llm",
             )
+
+
+_NO_OLM_PACKAGE = {
+    "serviceMesh": (
+        "a mesh operator beside OpenShift's own gateway controller takes the GatewayClass from it "
+        "(GatewayAPIOSSMConflict), and elsewhere Istio has no package"
+    ),
+    "kserve": "KServe has no OLM package of its own; Open Data Hub's differs and brings a conflicting webhook",
+    "monitoring": "the Prometheus operator's package makes no Prometheus",
+}
+_NO_CHART_ON_OPENSHIFT = {
+    "serviceMesh": "OpenShift's own gateway controller runs an Istio already: a second would fight over its objects",
+    "monitoring": "OpenShift's own monitoring has the Prometheus operator already: two would own the same objects",
+}
+_HELM_KEYS, _OLM_KEYS = ("chart", "values"), ("channel", "catalog", "package", "approval")
+_BROKEN_PRODUCT = "1.4.0"
+
+
+def operators_can_be_installed_so(platform: Platform) -> Iterator[Problem]:
+    """Not every operator can be had in every way, nor on every kind of cluster."""
+    for key, available in AVAILABLE_INSTALLS.items():
+        install = _operator(platform, key).install
+        theirs = key in _NO_CHART_ON_OPENSHIFT and platform.profile is Profile.OPENSHIFT
+        possible = available - {Install.HELM} if theirs else available
+        why = ""
+        if install not in possible:
+            why = (_NO_CHART_ON_OPENSHIFT if install is Install.HELM else _NO_OLM_PACKAGE)[key]
+        if why:
+            fix = Install.HELM if Install.HELM in possible else Install.PREINSTALLED
+            yield Problem(f"maas:platform.{key}.install", shown(install), why, one_of(possible), fix)
+    if platform.gateway_api.install == "manifest" and platform.profile is Profile.OPENSHIFT:
+        why = "OpenShift 4.19 and newer have the Gateway API built in, and refuse changes to it"
+        yield Problem("maas:platform.gatewayApi.install", shown("manifest"), why, "preinstalled", "preinstalled")
+
+
+def operators_are_told_what_they_can_use(platform: Platform) -> Iterator[Problem]:
+    """A key that the way of installing has no use for would be left without effect."""
+    for key in AVAILABLE_INSTALLS:
+        operator = _operator(platform, key)
+        useless = {
+            Install.HELM: _OLM_KEYS,
+            Install.OLM: _HELM_KEYS,
+            Install.PREINSTALLED: (*_HELM_KEYS, *_OLM_KEYS, "version"),
+        }[operator.install]
+        for name in useless:
+            value, default = (
+                getattr(operator, name),
+                type(operator).model_fields[name].get_default(call_default_factory=True, validated_data={}),
+            )
+            if value != default:
+                needs = Install.HELM if name in _HELM_KEYS else Install.OLM
+                install = f"install: {needs}" if name != "version" else "install: helm or olm"
+                why = f"has no effect with install: {operator.install}"
+                yield Problem(f"maas:platform.{key}.{name}", shown(value), why, f"{name} with {install}", install)
+    if platform.kuadrant.wasm_shim and not platform.kuadrant.manages_environment:
+        key, why = "maas:platform.kuadrant.wasmShim", "the operator's environment is left as it is"
+        yield Problem(key, shown(platform.kuadrant.wasm_shim), why, "with environment: managed", "environment: managed")
+
+
+def packages_are_known(platform: Platform) -> Iterator[Problem]:
+    """The Kuadrant of Red Hat Connectivity Link comes from OpenShift's catalogs, in a version that authenticates."""
+    kuadrant = platform.kuadrant
+    packages = {"kuadrant-operator"}
+    if platform.profile is Profile.OPENSHIFT:
+        packages.add("rhcl-operator")
+    if kuadrant.install is not Install.OLM:
+        return
+    if kuadrant.package and kuadrant.package not in packages:
+        fix = closest(kuadrant.package, packages) or min(packages)
+        key = "maas:platform.kuadrant.package"
+        yield Problem(key, shown(kuadrant.package), "no such package on this platform", one_of(packages), fix)
+    elif kuadrant.package == "rhcl-operator" and (kuadrant.version or "").removeprefix("v") == _BROKEN_PRODUCT:
+        yield Problem(
+            "maas:platform.kuadrant.version",
+            shown(kuadrant.version),
+            "Red Hat Connectivity Link 1.4.0 lets requests to models through without a key",
+            "1.3.x, or 1.4.1 and newer",
+            "1.4.1",
+        )
+
+
+def a_changed_limiter_is_reachable(limiter: Limiter, platform: Platform) -> Iterator[Problem]:
+    """What happens without the limiter is said in the operator's environment."""
+    if limiter.fail_open and not platform.kuadrant.manages_environment:
+        why = "Kuadrant's environment is left as it is, so this has no effect"
+        allowed = "failOpen with platform.kuadrant.environment: managed"
+        yield Problem("maas:limiter.failOpen", "true", why, allowed, "environment: managed")
+
+
+def _operator(platform: Platform, key: str) -> Operator:
+    names = {field.alias or name: name for name, field in Platform.model_fields.items()}
+    operator: Operator = getattr(platform, names[key])
+    return operator
 
 
 def _doubles(values: Mapping[str, str], field: str, why: str) -> Iterator[Problem]:
@@ -138,7 +312,13 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     served_names_differ,
     hosts_differ,
     routes_need_openshift,
-    routes_end_tls_themselves,
+    route_and_listener_fit,
+    ports_fit_the_exposure,
+    security_constraints_need_openshift,
     namespaces_differ,
+    operators_can_be_installed_so,
+    operators_are_told_what_they_can_use,
+    packages_are_known,
+    a_changed_limiter_is_reachable,
 )
 """Every rule; Settings.load runs those whose sections are valid by themselves."""

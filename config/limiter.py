@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from config.model import Model
+from config.models import Quantity
 from config.problems import RefusalError
 from config.values import DnsLabel
 
@@ -16,6 +17,14 @@ class Limiter(Model):
     storage: Literal["memory", "redis"] = "memory"
     redis_secret: DnsLabel | None = None
     """Secret in Kuadrant's namespace whose key `URL` is a redis:// or rediss:// address."""
+    memory: Quantity | None = None
+    """Of each replica; in memory, seven tenths of it are for counters. Default is Kuadrant's own, 64Mi."""
+    telemetry: Literal["basic", "exhaustive"] = "basic"
+    """`exhaustive` adds the limit's name to the counters, at the price of more time series."""
+    rate_limit_headers: bool = False
+    """Tell callers what is left of their request limits in X-RateLimit-* headers. Token limits never send any."""
+    fail_open: bool = False
+    """Let requests pass, without any limit, while the limiter does not answer. Off: they get 500."""
 
     @model_validator(mode="after")
     def _counters_are_shared(self) -> Self:
@@ -36,5 +45,5 @@ class Limiter(Model):
 
     @property
     def is_default(self) -> bool:
-        """Whether Kuadrant's own Limitador needs no change."""
-        return self == Limiter()
+        """Whether Kuadrant's own Limitador needs no change. What happens without it is not its own matter."""
+        return self.model_copy(update={"fail_open": False}) == Limiter()

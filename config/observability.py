@@ -31,6 +31,10 @@ class Timeouts(Model):
     """How long the deployment waits for each kind of thing to become ready."""
 
     gateway: Duration = "5m"
+    certificate: Duration = "10m"
+    """ACME by DNS-01 waits until the record is seen."""
+    operator: Duration = "10m"
+    """An operator's images are pulled, its webhooks get certificates; an InstallPlan may wait for approval."""
     kserve: Duration = "5m"
     kuadrant: Duration = "5m"
     model: Duration = "30m"

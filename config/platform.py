@@ -1,13 +1,13 @@
 """The cluster: what kind it is, where things live on it, and how each operator got there."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import Field
 
 from config.model import Model
-from config.problems import RefusalError
-from config.values import DnsLabel
+from config.values import DnsLabel, Duration
 
 
 class Profile(StrEnum):
@@ -25,24 +25,71 @@ class Install(StrEnum):
     PREINSTALLED = "preinstalled"
 
 
-AVAILABLE_INSTALLS = frozenset({Install.PREINSTALLED})
-"""What the operators layer can do so far. A way of installing joins here when components/operators.py has it."""
+AVAILABLE_INSTALLS: Mapping[str, frozenset[Install]] = {
+    "certManager": frozenset(Install),
+    "serviceMesh": frozenset({Install.HELM, Install.PREINSTALLED}),
+    "kserve": frozenset({Install.HELM, Install.PREINSTALLED}),
+    "kuadrant": frozenset(Install),
+    "monitoring": frozenset({Install.HELM, Install.PREINSTALLED}),
+    "grafana": frozenset(Install),
+}
+"""What can be installed how, by key of `maas:platform`. config/checks.py refuses the rest and says why."""
 
 
-def _available(install: Install) -> Install:
-    if install not in AVAILABLE_INSTALLS:
-        raise RefusalError(
-            "this version does not install operators by itself: install it first",
-            allowed=", ".join(sorted(AVAILABLE_INSTALLS)),
-            fix=Install.PREINSTALLED.value,
-        )
-    return install
+class Scc(StrEnum):
+    """What OpenShift lets the models' pods do."""
+
+    RESTRICTED = "restricted"
+    """What every account may: the cluster's own `restricted-v2`. All that the models of this project need."""
+    ORIGINAL = "original"
+    """What the original demonstration asked for, for the models' account alone: any user id, NET_ADMIN and NET_RAW."""
 
 
 class Operator(Model):
-    """An operator that the service stands on."""
+    """An operator that the service stands on. What is not set is as components/operators/catalogue.py declares it."""
 
-    install: Annotated[Install, AfterValidator(_available)] = Install.PREINSTALLED
+    install: Install = Install.PREINSTALLED
+    version: str | None = None
+    """Of the chart, or of the package's first ClusterServiceVersion."""
+    chart: str | None = None
+    """Helm: where the chart is: a folder, a .tgz, or an `oci://` address. An operator with several charts takes the
+    folder or address that they are in."""
+    values: dict[str, Any] = Field(default_factory=dict)
+    """Helm: more values for the chart, merged over ours."""
+    channel: str | None = None
+    """OLM: which line of releases to follow."""
+    catalog: str | None = None
+    """OLM: the name of a CatalogSource that is on the cluster, or an image to make one of."""
+    package: DnsLabel | None = None
+    """OLM: the package's name, where there is more than one of the same operator."""
+    approval: Literal["Automatic", "Manual"] = "Automatic"
+    """OLM: with `Manual`, somebody has to approve each InstallPlan, the first one too."""
+
+
+class GatewayApi(Model):
+    """The Gateway API's CRDs."""
+
+    install: Literal["manifest", "preinstalled"] = "preinstalled"
+    """`manifest`: the release's own file, standard channel. OpenShift 4.19 and newer have them built in."""
+    version: str | None = None
+    source: str | None = None
+    """Address or path of the file, where it is not the release's own."""
+
+
+class ServiceMesh(Operator):
+    """Istio, or on OpenShift the platform's own gateway controller, which runs the gateway."""
+
+    gateway_class: Literal["managed", "existing"] | None = None
+    """`managed`: the GatewayClass is made when it is not there, and stays when the stack goes; default on OpenShift,
+    whose controller starts with the first class of its own. `existing`: the mesh makes it, as Istio does."""
+
+    def class_managed_on(self, profile: Profile) -> bool:
+        """Whether the GatewayClass is ours to make on a platform."""
+        return self.gateway_class == "managed" or (self.gateway_class is None and profile is Profile.OPENSHIFT)
+
+
+class Monitoring(Operator):
+    """A Prometheus operator, or OpenShift's user-workload monitoring."""
 
 
 class KServeOperator(Operator):
@@ -55,6 +102,12 @@ class KServeOperator(Operator):
     controller when they change. Off: the cluster's owner has done so."""
 
 
+class Authorino(Model):
+    """Kuadrant's authorisation server."""
+
+    replicas: Annotated[int, Field(strict=True, ge=1)] = 1
+
+
 class KuadrantOperator(Operator):
     """Kuadrant, which enforces authentication and limits at the gateway."""
 
@@ -62,6 +115,21 @@ class KuadrantOperator(Operator):
     """Where the Kuadrant object, Limitador and Authorino live, and the API keys with them."""
     instance: Literal["managed", "existing"] = "managed"
     """`managed`: the Kuadrant object is ours, and goes when the stack goes. `existing`: somebody else's is used."""
+    environment: Literal["managed", "existing"] | None = None
+    """`managed`: the operator's gateway controllers, failure modes and time limits are ours; default where we install
+    it. `existing`: they are left as they are; default for a preinstalled operator, which others may use."""
+    wasm_shim: str | None = None
+    """Image of the gateway's filter, in place of the release's own. It has to know what the operator asks of it."""
+    auth_timeout: Duration = "2s"
+    """How long the gateway waits for Authorino. Kuadrant's own 200ms turn into errors under load."""
+    limits_timeout: Duration = "1s"
+    """How long the gateway waits for Limitador, Kuadrant's own being 100ms."""
+    authorino: Authorino = Authorino()
+
+    @property
+    def manages_environment(self) -> bool:
+        """Whether the operator's environment is ours to set."""
+        return self.environment == "managed" or (self.environment is None and self.install is not Install.PREINSTALLED)
 
 
 class Platform(Model):
@@ -70,11 +138,15 @@ class Platform(Model):
     profile: Profile = Profile.KUBERNETES
     namespace: DnsLabel = "llm"
     """Holds the gateway, the models and the policies."""
+    scc: Scc = Scc.RESTRICTED
+    """On OpenShift: the SecurityContextConstraints of the ServiceAccount `models`. `original` weakens the cluster for
+    pods that do not fit `restricted-v2`; those that fit are run under that all the same."""
+    gateway_api: GatewayApi = GatewayApi()
     cert_manager: Operator = Operator()
-    service_mesh: Operator = Operator()
+    service_mesh: ServiceMesh = ServiceMesh()
     kserve: KServeOperator = KServeOperator()
     kuadrant: KuadrantOperator = KuadrantOperator()
-    monitoring: Operator = Operator()
+    monitoring: Monitoring = Monitoring()
     grafana: Operator = Operator()
 
 

@@ -10,6 +10,7 @@ from config.checks import CHECKS
 from config.gateway import Gateway
 from config.identity import ApiKeys, Users
 from config.limiter import Limiter
+from config.mirror import Mirror
 from config.model import Model
 from config.models import Models, host_label
 from config.observability import Observability, Timeouts
@@ -33,6 +34,7 @@ class Settings(Model):
     platform: Platform = Platform()
     gateway: Gateway = Gateway()
     limiter: Limiter = Limiter()
+    mirror: Mirror = Mirror()
     users: Users = Field(default_factory=dict)
     api_keys: ApiKeys = Field(default_factory=dict)
     models: Models = Field(default_factory=dict)

@@ -162,7 +162,7 @@ def bundle(reporter: Reporter) -> Bundle:
         with FileLock(path.parent / ".lock"):
             if not path.exists():
                 with reporter.step("Collecting CRDs from the operators' modules", usually_seconds=20) as step:
-                    crds = collect(SOURCES, _module_folders(SOURCES, reporter, step))
+                    crds = collect(SOURCES, module_folders(SOURCES, reporter, step))
                     write_whole(path, _serialised(crds))
     content = path.read_bytes()
     return Bundle(hashlib.sha256(content).hexdigest()[:16], cast("list[Object]", json.loads(content)))
@@ -297,7 +297,12 @@ async def _not_served(kube: Kube, crds: Iterable[Object]) -> list[Object]:
     return missing
 
 
-def _module_folders(sources: Sequence[Source], reporter: Reporter, step: Step) -> dict[str, Path]:
+def module_folders(sources: Sequence[Source], reporter: Reporter, step: Step) -> dict[str, Path]:
+    """The folders of the sources' modules, by `path@version`; Go downloads those that it does not have.
+
+    Raises:
+        ToolError: There is no Go, a module could not be had, or it is not what it was when its sum was pinned.
+    """
     try:
         go = find_go(cache_folder() / "tools", reporter)
     except UnavailableError as error:

@@ -477,6 +477,14 @@ class Kube:
             raise NoMatchError(api_version, kind, target or kind)
         return found
 
+    async def version(self) -> str:
+        """The server's version, such as `v1.33.2`.
+
+        Raises:
+            ApiError: The server could not be asked.
+        """
+        return str(_json(await self._send("GET", "/version", "the API server"))["gitVersion"])
+
     def forget(self, api_version: str) -> None:
         """Drop what discovery said of a group version, as when one of its CRDs has changed."""
         self._groups.pop(api_version, None)

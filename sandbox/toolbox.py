@@ -2,9 +2,9 @@
 
 What they are is declared in `sandbox/tools/declarations.py`.
 
-A tool on PATH is taken in exactly the pinned version. Two exceptions, which declare what is compatible: pulumi may be
+A tool on PATH is taken in exactly the pinned version. Three exceptions, which declare what is compatible: pulumi may be
 newer within its major version (the Automation API refuses an engine older than itself, and a newer one keeps the
-protocol), kubectl may be any of its major version (kwokctl uses it for `get --raw /version` only).
+protocol), helm likewise, kubectl may be any of its major version (kwokctl uses it for `get --raw /version` only).
 
 The cache (`MAAS_CACHE`, else the user's cache folder) has `tools/<name>/<version>-<fingerprint>/<name>`; a file is
 there only when it is whole. It may be shared by several checkouts and machines of different kinds, and filled in

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from sandbox.kube import ApiError, Event, Kube, Object, conditions, reference
+from sandbox.provider.last_words import last_words
 from sandbox.provider.readiness import pod_problem
 from sandbox.provider.wait_for import Check, describe_condition
 
@@ -120,8 +121,10 @@ async def until_ready(  # noqa: PLR0913
         raise NotReadyError(progress.latest, message) from None
     except TimeoutError:
         waited = f"{describe(obj)} is not ready after {seconds:g} s. Waited for {progress.missing}."
+        words = last_words(progress.latest, waited)
         pods = await _pod_problems(kube, progress.latest)
-        raise NotReadyError(progress.latest, f"{waited}{pods} {look_at(obj)}") from None
+        said = f"{waited}{f' Its status: {words}.' if words else ''}{pods}"
+        raise NotReadyError(progress.latest, f"{said} {look_at(obj)}") from None
     return progress.latest
 
 

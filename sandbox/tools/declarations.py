@@ -67,8 +67,8 @@ class Tool:
         download: Its official release.
         version_arguments: What makes it print its version.
         compatible: Which version on PATH will do: `exact`, `newer` (same major version, at least the pinned one: the
-            Automation API refuses an engine older than itself) or `major` (same major version: kubectl only asks for
-            /version here).
+            Automation API refuses an engine older than itself, and charts may ask for a Helm that is new enough) or
+            `major` (same major version: kubectl only asks for /version here).
         build_seconds: How long a build from an empty cache takes on two cores, beyond what its family shares.
     """
 
@@ -113,6 +113,16 @@ KUBERNETES = Family(
 )
 ETCD = Family("etcd", "v3.7.3")
 KWOK = Family("kwok", "v0.8.0", {"sigs.k8s.io/kwok/pkg/consts.Version": "v0.8.0"})
+HELM = Family(
+    "helm",
+    "v3.19.0",
+    {
+        "helm.sh/helm/v3/internal/version.version": "v3.19.0",
+        # The Kubernetes version that charts are rendered for when there is no cluster to ask: that of its client-go.
+        "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor": "1",
+        "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": "34",
+    },
+)
 
 
 def _kubernetes(name: str, build_seconds: float) -> Tool:
@@ -131,6 +141,7 @@ def _kwok(name: str) -> Tool:
 
 _GITHUB_ETCD = "https://github.com/etcd-io/etcd/releases/download/{version}/"
 _GITHUB_PULUMI = "https://github.com/pulumi/pulumi/releases/download/{version}/"
+_HELM = "https://get.helm.sh/helm-{version}-{os}-{arch}.tar.gz"
 
 TOOLS: Mapping[str, Tool] = {
     tool.name: tool
@@ -167,6 +178,15 @@ TOOLS: Mapping[str, Tool] = {
         ),
         _kwok("kwok"),
         _kwok("kwokctl"),
+        Tool(
+            "helm",
+            HELM,
+            "helm.sh/helm/v3/cmd/helm",
+            Download(_HELM, _HELM + ".sha256sum", member="{os}-{arch}/helm"),
+            build_seconds=120,
+            version_arguments=("version", "--short"),
+            compatible="newer",
+        ),
     )
 }
 """Every tool by its name."""

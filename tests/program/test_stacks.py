@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,31 @@ import pulumi
 import pytest
 from pulumi_kubernetes.core.v1 import ConfigMap
 
-from cli.recorder import Object, Recording, Resource, record, stack_config
+from cli.recorder import Object, Recording, record, stack_config
 from cli.stackfile import stack_names
 from components import operators
+from components.layer import Site
+from components.operators.catalogue import Declaration
 from config.platform import Install
 from tests.golden import check_golden
+from tests.program.graph import installed_by, key, listed, reaches
 
 STACKS = stack_names()
-CLUSTER_SCOPED = {"Namespace"}
+CLUSTER_SCOPED = {"CertManager", "GatewayClass", "Namespace"}
 # What means something only once its controller has accepted it, and the condition to wait for.
 AWAITED = {
     "AuthPolicy": "Enforced",
+    "CatalogSource": "READY",
+    "CertManager": "cert-manager-webhook-deploymentAvailable",
+    "ClusterServiceVersion": "Succeeded",
     "Gateway": "Programmed",
+    "GatewayClass": "Accepted",
     "HTTPRoute": "Accepted",
     "InferenceService": "Ready",
     "Kuadrant": "Ready",
     "RateLimitPolicy": "Enforced",
     "Route": "Admitted",
+    "Subscription": "AtLatestKnown",
     "TelemetryPolicy": "Enforced",
     "TokenRateLimitPolicy": "Enforced",
 }
@@ -52,43 +59,8 @@ def changed(stack: str, **values: object) -> Recording:
     return record(stack, config | {f"maas:{key}": json.dumps(value) for key, value in values.items()}, secrets)
 
 
-def key(each: Object) -> str:
-    return f"{each.layer}/{each.kind}/{each.namespace}/{each.metadata_name}"
-
-
 def bodies(recording: Recording) -> dict[str, Any]:
     return {key(each): each.body for each in recording.objects}
-
-
-def reaches(recording: Recording, start: Resource) -> set[str]:
-    """URNs of all that `start` waits for: what it depends on, what its parents depend on, and so on.
-
-    The engine creates a child after its parent and so after all that its parent depends on; a dependency on a component
-    is one on all that is in it.
-    """
-    children: dict[str, list[str]] = {}
-    for each in recording.resources:
-        children.setdefault(each.parent, []).append(each.urn)
-    known = {each.urn: each for each in recording.resources}
-    found: set[str] = set()
-    todo = [start.urn]
-    while todo:
-        resource = known[todo.pop()]
-        needed = [*resource.dependencies, *([resource.parent] if resource.parent in known else [])]
-        for urn in needed:
-            if urn in known and urn not in found:
-                found.add(urn)
-                todo.append(urn)
-                if urn in resource.dependencies:
-                    todo += [child for child in _below(children, urn) if child not in found]
-                    found.update(_below(children, urn))
-    return found - {start.urn}
-
-
-def _below(children: dict[str, list[str]], urn: str) -> Iterator[str]:
-    for child in children.get(urn, []):
-        yield child
-        yield from _below(children, child)
 
 
 def named(recording: Recording, kind: str, name: str) -> Object:
@@ -97,8 +69,7 @@ def named(recording: Recording, kind: str, name: str) -> Object:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_stack_has_exactly_the_objects_that_were_reviewed(stack: str) -> None:
-    names = sorted(f"{key(each)}{' (patch)' if each.is_patch else ''}" for each in recorded(stack).objects)
-    check_golden(Path(__file__).parent / "goldens" / f"{stack}.yaml", names)
+    check_golden(Path(__file__).parent / "goldens" / f"{stack}.yaml", listed(recorded(stack)))
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -154,7 +125,8 @@ def test_what_a_controller_must_accept_is_awaited_within_a_time_limit(stack: str
         else:
             assert "pulumi.com/waitFor" not in each.metadata.get("annotations", {}), f"{key(each)} is not in the table"
         assert each.request.customTimeouts.delete, key(each)
-    assert seen >= set(AWAITED) - {"Route"}
+    installed_by_olm = {"CatalogSource", "CertManager", "ClusterServiceVersion", "Subscription"}
+    assert seen >= set(AWAITED) - {"GatewayClass", "Route"} - installed_by_olm
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -165,15 +137,19 @@ def test_every_object_waits_for_the_operator_that_serves_it(stack: str, monkeypa
     for each in recording.objects:
         operator = SERVED_BY.get(each.api_version.split("/")[0])
         if operator:
-            waits_for = {recording.by_urn(urn).name for urn in reaches(recording, each)}
-            assert f"installed-{operator}" in waits_for, f"{key(each)} may be created before {operator}"
+            installed = installed_by(recording, operator)
+            assert installed
+            if each.urn not in installed:
+                assert installed <= reaches(recording, each), f"{key(each)} may be created before {operator}"
 
 
 class _WithOneObject(operators.Preinstalled):
-    def __init__(self, name: str, opts: pulumi.ResourceOptions) -> None:
-        super().__init__(name, opts)
+    def __init__(self, declaration: Declaration, site: Site, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(declaration, site, opts)
         ConfigMap(
-            f"installed-{name}", metadata={"name": name, "namespace": "x"}, opts=pulumi.ResourceOptions(parent=self)
+            f"installed-{declaration.name}",
+            metadata={"name": declaration.name, "namespace": "x"},
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
 
@@ -298,9 +274,13 @@ def test_limitador_is_patched_only_when_the_stack_wants_it_different() -> None:
     assert patch.body["spec"]["storage"] == {"redis": {"configSecretRef": {"name": "limiter-redis"}}}
 
 
-def test_what_operators_need_stays_when_the_stack_goes() -> None:
-    for each in recorded("dev").objects:
-        assert each.request.retainOnDelete == (each.layer == "kserve"), key(each)
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_operators_and_others_need_stays_when_the_stack_goes(stack: str) -> None:
+    for each in recorded(stack).objects:
+        stays = each.kind in {"CertManager", "GatewayClass"} or (
+            each.is_patch and each.layer in {"kserve", "operators"}
+        )
+        assert each.request.retainOnDelete == stays, key(each)
 
 
 @pytest.mark.parametrize("stack", STACKS)

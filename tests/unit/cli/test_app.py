@@ -14,7 +14,18 @@ runner = CliRunner()
 
 
 def test_every_exit_code_is_in_the_help_of_every_command() -> None:
-    for words in ([], ["up"], ["preview"], ["refresh"], ["destroy"], ["down"], ["render"], ["test"], ["sandbox", "up"]):
+    for words in (
+        [],
+        ["up"],
+        ["preview"],
+        ["refresh"],
+        ["destroy"],
+        ["down"],
+        ["render"],
+        ["doctor"],
+        ["test"],
+        ["sandbox", "up"],
+    ):
         shown = " ".join(runner.invoke(app, [*words, "--help"]).output.split())
         for code in Exit:
             assert f"{code:d} " in shown.partition("Exit codes:")[2], f"{words} says what {code:d} means"

@@ -90,3 +90,26 @@ def test_each_generated_key_has_256_random_bits_and_its_users_name_in_the_path()
     assert len(set(keys.values())) == 2
     assert all(key.startswith("maas-") and len(key) == len("maas-") + 43 for key in keys.values())
     assert not set(keys.values()) & set(new_keys(["ann", "bob"]).values())
+
+
+def test_an_overlay_stands_over_the_tracked_settings_key_by_key_and_can_take_one_away(
+    root: Path, tmp_path: Path
+) -> None:
+    tracked = {
+        "maas:domain": "a.example",
+        "gateway": {"name": "gate", "tls": {"mode": "none"}},
+        "maas:users": {"ann": {"tier": "free"}},
+        "maas:apiKeys": {"ann": {"secure": "v1:sealed-with-another-passphrase"}},
+    }
+    (root / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": tracked}))
+    overlay = {
+        "maas:domain": "b.example",
+        "maas:gateway": {"expose": "nodePort", "tls": {"mode": "x"}},
+        "maas:apiKeys": None,
+    }
+    missing = compose(tmp_path / "project", root, stack="dev", overlay=overlay)
+    config = yaml.safe_load((tmp_path / "project" / "Pulumi.dev.yaml").read_text())["config"]
+    assert config["maas:domain"] == "b.example"
+    assert config["maas:gateway"] == {"name": "gate", "expose": "nodePort", "tls": {"mode": "x"}}
+    assert "maas:apiKeys" not in config
+    assert missing == ["ann"], "a key is generated in place of the one that cannot be read"

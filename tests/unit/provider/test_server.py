@@ -80,6 +80,15 @@ def test_a_timeout_keeps_the_object_and_says_what_was_awaited_and_where_to_look(
     assert "__inputs" in error.value.partial.properties.fields, "the next run goes on from here"
 
 
+def test_a_timeout_says_what_the_objects_status_says(api: FakeApi, client: Client) -> None:
+    failed = awaited("jsonpath={.status.phase}=Succeeded")
+    failed["metadata"] |= {"uid": f"uid-{PATH}", "resourceVersion": "300"}
+    failed["status"] = {"phase": "Failed", "reason": "InstallCheckFailed", "message": "deployment x is not there"}
+    api.faults["WATCH", COLLECTION] = [Stream((watch_line("MODIFIED", failed),), hold=1)]
+    with pytest.raises(Failure, match="phase Failed, reason InstallCheckFailed: deployment x is not there"):
+        client.resource("core/v1:ConfigMap").create(awaited("jsonpath={.status.phase}=Succeeded"), seconds=0.5)
+
+
 def test_a_malformed_wait_is_refused_before_anything_is_created(client: Client) -> None:
     _, failures = client.resource("core/v1:ConfigMap").check(awaited("Ready"))
     assert 'expected a "jsonpath=" or "condition=" prefix' in failures["metadata.annotations"]

@@ -103,7 +103,7 @@ def test_the_bundle_is_made_once_and_its_file_is_the_same_each_time(
         return folders
 
     monkeypatch.setattr(crds, "SOURCES", (SOURCE,))
-    monkeypatch.setattr(crds, "_module_folders", folders_of)
+    monkeypatch.setattr(crds, "module_folders", folders_of)
     contents: list[bytes] = []
     bundles: list[Bundle] = []
     for cache in ("one", "two", "two"):

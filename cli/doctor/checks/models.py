@@ -1,0 +1,148 @@
+"""The models: ready, or why not, in plain words; and nodes that can take them."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from cli.doctor.case import Case, condition, dig, holds, items, labels_of, name_of, namespace_of, words
+from cli.doctor.findings import Finding, Level
+from cli.doctor.snapshot import Manifest
+from config.models import Gpu
+from sandbox.kube import reference
+
+_MODEL_LABEL = "serving.kserve.io/inferenceservice"
+_STUCK = {
+    "ImagePullBackOff": "the image cannot be pulled: see its name, the registry, the pull secret",
+    "ErrImagePull": "the image cannot be pulled: see its name, the registry, the pull secret",
+    "CrashLoopBackOff": "it starts and ends again: see its log",
+    "CreateContainerConfigError": "a ConfigMap or Secret that it names is missing",
+    "OOMKilled": "it was killed for using more memory than resources.memory allows",
+}
+_IN_THE_LOG = frozenset({"CrashLoopBackOff", "OOMKilled"})
+
+
+def models(case: Case) -> Iterator[Finding]:
+    """Each model is ready; where one is not, what its pods say."""
+    standing = {wanted.metadata_name: found for wanted, found in case.standing("InferenceService")}
+    for name, model in sorted(case.settings.models.items()):
+        what = reference("InferenceService", name, case.settings.platform.namespace)
+        place = no_place(model.gpu, case.cluster.all("v1", "Node")) if model.gpu and _nodes_known(case) else ""
+        found = standing.get(name)
+        if found is None:
+            if place:
+                yield Finding("models", Level.PROBLEM, what, f"no node can take it: {place}", _node_fix(name))
+            continue
+        trouble = _pod_trouble(case, found, place)
+        state = condition(found, "Ready")
+        if trouble:
+            yield Finding("models", Level.PROBLEM, what, *trouble)
+        elif not holds(state, found):
+            fix = f"kubectl describe inferenceservice {name} -n {namespace_of(found)}"
+            yield Finding("models", Level.PROBLEM, what, f"not ready: {words(state, 'KServe')}", fix, symptom=True)
+        elif place:
+            yield Finding("models", Level.WARNING, what, f"runs, but could not start again: {place}", _node_fix(name))
+        else:
+            yield Finding("models", Level.OK, what, f"ready, {model.replicas} wanted")
+
+
+def _nodes_known(case: Case) -> bool:
+    return case.cluster.knows("v1", "Node")
+
+
+def _node_fix(model: str) -> str:
+    return f"label or add a node, or change maas:models.{model}.gpu (nodeSelector, tolerations, count)"
+
+
+def _pod_trouble(case: Case, service: Manifest, place: str) -> tuple[str, str] | None:
+    """What is wrong with a model's pods, and the fix."""
+    for pod in case.cluster.all("v1", "Pod"):
+        if labels_of(pod).get(_MODEL_LABEL) != name_of(service) or dig(pod, "metadata", "deletionTimestamp"):
+            continue
+        scheduled = condition(pod, "PodScheduled")
+        if scheduled is not None and scheduled.get("status") == "False":
+            said = str(scheduled.get("message") or scheduled.get("reason"))
+            why = place or "the nodes that match are full, their GPUs in use by other pods"
+            return f"its pod {name_of(pod)} finds no node: {why} (the scheduler: {said})", _node_fix(name_of(service))
+        stuck = _stuck(pod)
+        if stuck:
+            reason, container = stuck
+            look = f"kubectl logs {name_of(pod)} -c {container} -n {namespace_of(pod)} --previous"
+            if reason not in _IN_THE_LOG:
+                look = f"kubectl describe pod {name_of(pod)} -n {namespace_of(pod)}"
+            return f"its pod {name_of(pod)} does not run ({reason}): {_STUCK[reason]}", look
+    return None
+
+
+def _stuck(pod: Manifest) -> tuple[str, str] | None:
+    """Why a container of the pod does not run, as Kubernetes calls it, and which container."""
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for status in items(dig(pod, "status", kind)):
+            reasons = (
+                str(dig(status, "lastState", "terminated", "reason") or ""),
+                str(dig(status, "state", "waiting", "reason") or ""),
+            )
+            found = next((each for each in reasons if each in _STUCK), None)
+            if found and not status.get("ready"):
+                return found, str(status.get("name"))
+    return None
+
+
+def no_place(gpu: Gpu, nodes: tuple[Manifest, ...]) -> str:
+    """Why no node can take a replica, by the first rule that leaves none; empty when one can."""
+    if not nodes:
+        return "there are no nodes"
+    selector = ", ".join(f"{key}={value}" for key, value in gpu.node_selector.items())
+    left = [each for each in nodes if gpu.node_selector.items() <= labels_of(each).items()]
+    if not left:
+        return f"no node has the label {selector}"
+    rules: list[tuple[Callable[[Manifest], bool], Callable[[list[Manifest]], str]]] = [
+        (
+            lambda node: not dig(node, "spec", "unschedulable"),
+            lambda out: f"cordoned (kubectl uncordon): {_names(out)}",
+        ),
+        (lambda node: holds(condition(node, "Ready"), node), lambda out: f"not ready: {_names(out)}"),
+        (lambda node: not _untolerated(gpu, node), lambda out: f"{_taints(gpu, out)}: {_names(out)}"),
+        (lambda node: _count(node, gpu.resource) >= gpu.count, lambda out: f"{_too_few(gpu, out)}: {_names(out)}"),
+    ]
+    for allows, why in rules:
+        refused, left = left, [each for each in left if allows(each)]
+        if not left:
+            return why(refused)
+    return ""
+
+
+def _taints(gpu: Gpu, nodes: list[Manifest]) -> str:
+    taints = sorted({taint for node in nodes for taint in _untolerated(gpu, node)})
+    return f"tainted with what the model does not tolerate, {', '.join(taints)}"
+
+
+def _too_few(gpu: Gpu, nodes: list[Manifest]) -> str:
+    most = max(_count(node, gpu.resource) for node in nodes)
+    return f"{gpu.count} x {gpu.resource} wanted, but a node has {most} at most"
+
+
+def _names(nodes: list[Manifest]) -> str:
+    return ", ".join(sorted(name_of(each) for each in nodes))
+
+
+def _count(node: Manifest, resource: str) -> int:
+    match = re.match(r"\d+", str(dig(node, "status", "allocatable", resource) or "0"))
+    return int(match[0]) if match else 0
+
+
+def _untolerated(gpu: Gpu, node: Manifest) -> list[str]:
+    taints = [each for each in items(dig(node, "spec", "taints")) if each.get("effect") != "PreferNoSchedule"]
+    return [
+        f"{each['key']}:{each['effect']}"
+        for each in taints
+        # The node controller sets these by itself; Ready and cordoned say so more plainly.
+        if not str(each["key"]).startswith("node.kubernetes.io/") and not _is_tolerated(gpu, each)
+    ]
+
+
+def _is_tolerated(gpu: Gpu, taint: Mapping[str, object]) -> bool:
+    return any(
+        each.key == taint["key"]
+        and each.effect in (None, taint["effect"])
+        and (each.operator == "Exists" or (each.value or "") == (taint.get("value") or ""))
+        for each in gpu.tolerations
+    )

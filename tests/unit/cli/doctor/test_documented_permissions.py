@@ -1,0 +1,87 @@
+"""The ClusterRole in docs/platforms covers what the program and the doctor do, where operators are preinstalled."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.doctor.case import SCC, listings
+from cli.doctor.snapshot import crd_name
+from cli.recorder import Recording, record, stack_config
+from config.settings import SECRET_KEYS, Settings
+from config.source import parsed
+from tests.variants import VARIANTS
+
+ROLE = Path(__file__).resolve().parents[4] / "docs" / "platforms" / "deployer.yaml"
+OPERATORS = ("gatewayApi", "certManager", "serviceMesh", "kserve", "kuadrant", "monitoring", "grafana")
+CHANGE = {"get", "list", "watch", "patch"}
+OWN = CHANGE | {"create", "update", "delete"}
+ONLY_FOR_ADMINISTRATORS = {"original-scc"}
+"""Variants that the page says need cluster-admin."""
+
+
+def allowed() -> dict[tuple[str, str], set[str]]:
+    result: dict[tuple[str, str], set[str]] = {}
+    for rule in yaml.safe_load(ROLE.read_text())["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                result.setdefault((group, resource), set()).update(rule["verbs"])
+    return result
+
+
+def resource(api_version: str, kind: str) -> tuple[str, str]:
+    group = api_version.partition("/")[0] if "/" in api_version else ""
+    plural = kind.lower() if kind == SCC[1] else crd_name((api_version, kind)).partition(".")[0]
+    return group, plural
+
+
+def recordings() -> Iterator[tuple[str, Recording, Settings]]:
+    """Every way of exposing the gateway, with operators that are there already."""
+    for name, (stack, changes) in VARIANTS.items():
+        config, secrets = stack_config(stack)
+        sections = {key: json.loads(value) for key, value in config.items() if value.startswith("{")}
+        for section, values in {**changes, "limiter": {"storage": "redis", "redisSecret": "redis"}}.items():
+            sections.setdefault(f"maas:{section}", {}).update(values)
+        for operator in OPERATORS:
+            sections["maas:platform"].setdefault(operator, {})["install"] = "preinstalled"
+        sections["maas:apiKeys"] = {"freeuser1": "k" * 40}
+        values = config | {key: json.dumps(value) for key, value in sections.items()}
+        settings = Settings.load(stack, parsed(values), SECRET_KEYS)
+        yield name, record(stack, values, {*secrets, "maas:apiKeys"}), settings
+
+
+@pytest.fixture(scope="module")
+def recorded() -> list[tuple[str, Recording, Settings]]:
+    return list(recordings())
+
+
+def test_the_deployer_may_touch_every_object_of_the_program(recorded: list[tuple[str, Recording, Settings]]) -> None:
+    rights = allowed()
+    seen: set[tuple[str, str]] = set()
+    for name, recording, _ in recorded:
+        if name in ONLY_FOR_ADMINISTRATORS:
+            continue
+        for each in recording.objects:
+            what = resource(each.api_version, each.kind)
+            seen.add(what)
+            missing = (CHANGE if each.is_patch else OWN) - rights.get(what, set())
+            assert not missing, f"{name}: {each.kind} {each.metadata_name} needs {missing} of {what}"
+    assert {("", "secrets"), ("route.openshift.io", "routes"), ("cert-manager.io", "certificates")} <= seen
+
+
+def test_the_doctor_may_read_everything_that_it_lists(recorded: list[tuple[str, Recording, Settings]]) -> None:
+    rights = allowed()
+    for name, recording, settings in recorded:
+        if name not in ONLY_FOR_ADMINISTRATORS:
+            for each in listings(settings, recording.objects):
+                assert "list" in rights.get(resource(each.api_version, each.kind), set()), f"{name}: {each}"
+
+
+def test_the_deployer_gets_no_right_to_give_rights() -> None:
+    writing = {"create", "update", "patch", "delete", "bind", "escalate", "*"}
+    for (group, what), verbs in allowed().items():
+        assert "*" not in {group, what} | verbs
+        if group.startswith("rbac.") or what in ("securitycontextconstraints", "mutatingwebhookconfigurations"):
+            assert not verbs & writing, f"{group}/{what}: {verbs}"
