@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from cli.recorder import Recording, record, stack_config
@@ -72,6 +73,7 @@ def changed(stack: str, changes: Mapping[str, Mapping[str, Any]]) -> Recording:
     return record(stack, config | sections, secrets)
 
 
+@cache
 def variant(name: str) -> Recording:
-    """One of the variants, recorded."""
+    """One of the variants, recorded; frozen, so that tests may share it."""
     return changed(*VARIANTS[name])

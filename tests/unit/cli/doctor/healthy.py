@@ -3,6 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 from cli.doctor.case import Case, listings
@@ -28,12 +29,15 @@ def false(type_: str, reason: str, message: str = "") -> Manifest:
     return entry | {"observedGeneration": GENERATION}
 
 
+_recorded = cache(program)
+
+
 class Cluster:
     """The sandbox's stack on a healthy cluster; a test breaks one thing and looks at what the doctor says."""
 
     def __init__(self, stack: str = "sandbox", *, deployed: bool = True) -> None:
         self.stack = stack
-        self.settings, self.wanted = program(stack)
+        self.settings, self.wanted = _recorded(stack)  # frozen, so that tests may share it
         self.objects: dict[tuple[str, str], list[Manifest]] = {
             (each.api_version, each.kind): [] for each in listings(self.settings, self.wanted)
         }
