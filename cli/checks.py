@@ -74,7 +74,7 @@ def plan(*, fast: bool) -> list[Check]:
     ]
     if not fast:
         # One after the other: each test brings its own control plane, and two of them share two cores badly.
-        checks.append(Check("pytest: sandbox", (*_PYTHON, "pytest", "-m", "sandbox", "tests"), 300, shows_output=True))
+        checks.append(Check("pytest: sandbox", (*_PYTHON, "pytest", "-m", "sandbox", "tests"), 800, shows_output=True))
     return checks
 
 

