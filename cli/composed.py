@@ -16,6 +16,7 @@ from cli.exits import Exit, MaasError
 from cli.files import private_folder, write_private
 from cli.paths import ROOT
 from cli.stackfile import PROJECT_FILE, SANDBOX, full_keys, has_secret, mapping, read, stack_file, users_without_key
+from config.merging import merged
 
 API_KEYS = "maas:apiKeys"
 _ENGINE_OWNED = ("encryptionsalt", "encryptedkey", "secretsprovider")
@@ -46,7 +47,7 @@ def compose(
     _write_if_changed(folder / PROJECT_FILE, project)
     target = stack_file(stack, folder)
     tracked = read(stack_file(stack, root))
-    config = _over(full_keys(tracked.get("config") or {}, name), overlay or {})
+    config = merged(full_keys(tracked.get("config") or {}, name), overlay or {})
     config = {key: value for key, value in config.items() if value is not None}
     composed = merge({**tracked, "config": config}, _earlier(target), name, stack)
     _write_if_changed(target, yaml.safe_dump(composed, sort_keys=True, allow_unicode=True, width=120))
@@ -83,16 +84,6 @@ def merge(
 def new_keys(users: list[str]) -> dict[str, str]:
     """A fresh API key for each user, 256 random bits each, by the path that the engine writes it to."""
     return {f'{API_KEYS}["{user}"]': f"maas-{secrets.token_urlsafe(_KEY_BYTES)}" for user in users}
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with others over them: mappings are merged key by key, anything else is replaced."""
-    both = {
-        key: _over(mapping(below[key]), mapping(above[key]))
-        for key in below.keys() & above.keys()
-        if isinstance(below[key], Mapping) and isinstance(above[key], Mapping)
-    }
-    return {**below, **above, **both}
 
 
 def _earlier(path: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The KServe layer: raw deployments behind our Gateway, and a controller that has read so."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 
@@ -8,14 +7,13 @@ import pulumi
 from pulumi_kubernetes.apps.v1 import DeploymentPatch
 from pulumi_kubernetes.core.v1 import ConfigMapPatch
 
-from components.layer import PREFIX, Layer, Site
+from components.layer import FORCE, PREFIX, Layer, Site, short_hash
 from config.platform import Install
 from config.settings import Settings
 
 CONFIG_MAP = "inferenceservice-config"
 CONTROLLER = "kserve-controller-manager"
 _RESTART_ANNOTATION = f"{PREFIX}/settings-hash"
-_FORCE = {"pulumi.com/patchForce": "true"}
 
 
 def inferenceservice_settings(settings: Settings) -> dict[str, str]:
@@ -38,7 +36,7 @@ def inferenceservice_settings(settings: Settings) -> dict[str, str]:
 
 def settings_hash(values: Mapping[str, str]) -> str:
     """Changes when, and only when, a setting changes."""
-    return hashlib.sha256(_json(dict(values)).encode()).hexdigest()[:16]
+    return short_hash(_json(dict(values)))
 
 
 def _json(value: object) -> str:
@@ -59,14 +57,14 @@ class KServe(Layer):
             within = site.settings.timeouts.kserve
             configured = ConfigMapPatch(
                 CONFIG_MAP,
-                metadata={"name": CONFIG_MAP, "namespace": kserve.namespace, "annotations": _FORCE},
+                metadata={"name": CONFIG_MAP, "namespace": kserve.namespace, "annotations": FORCE},
                 data=values,
                 opts=self.options(ready_within=within, retain_on_delete=True),
             )
             # The controller reads its settings only when it starts: a changed hash rolls it, an unchanged one does not.
             DeploymentPatch(
                 CONTROLLER,
-                metadata={"name": CONTROLLER, "namespace": kserve.namespace, "annotations": _FORCE},
+                metadata={"name": CONTROLLER, "namespace": kserve.namespace, "annotations": FORCE},
                 spec={"template": {"metadata": {"annotations": {_RESTART_ANNOTATION: settings_hash(values)}}}},
                 opts=self.options(depends_on=[configured], ready_within=within, retain_on_delete=True),
             )

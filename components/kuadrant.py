@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource, CustomResourcePatch
 
-from components.layer import Layer, Site, wait_for
+from components.layer import FORCE, Layer, Site, wait_for
 from config.limiter import Limiter
 from config.platform import Authorino
 
@@ -75,7 +75,7 @@ class Kuadrant(Layer):
                 "name": name,
                 "namespace": self.settings.platform.kuadrant.namespace,
                 # Kuadrant made the object and may have set the same fields.
-                "annotations": {"pulumi.com/patchForce": "true", **wait_for("condition=Ready")},
+                "annotations": {**FORCE, **wait_for("condition=Ready")},
             },
             spec=spec,
             opts=self.options(depends_on=ready, ready_within=self.settings.timeouts.kuadrant),

@@ -1,5 +1,6 @@
 """What every layer has in common: labels, metadata, options for its objects, waits."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ PART_OF = "maas"
 PREFIX = "maas.kuadrant.io"
 """Prefix of this project's own labels and annotations."""
 STACK_LABEL = f"{PREFIX}/stack"
+FORCE = {"pulumi.com/patchForce": "true"}
+"""Annotation of a patch that takes fields over from whoever set them before."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,23 @@ def labels(layer: str, stack: str) -> dict[str, str]:
         "app.kubernetes.io/managed-by": "pulumi",
         STACK_LABEL: stack,
     }
+
+
+def short_hash(text: str) -> str:
+    """Changes when, and only when, the text does: for annotations that roll pods."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def object_metadata(
+    name: pulumi.Input[str],
+    namespace: str | None,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+) -> ObjectMetaArgs:
+    """Metadata of an object; without a namespace it is cluster-scoped."""
+    return ObjectMetaArgs(
+        name=name, namespace=namespace, labels=dict(labels), annotations=dict(annotations) if annotations else None
+    )
 
 
 def wait_for(*states: str) -> dict[str, str]:
@@ -61,12 +81,8 @@ class Layer(pulumi.ComponentResource):
         annotations: Mapping[str, str] | None = None,
     ) -> ObjectMetaArgs:
         """Metadata with explicit name and namespace (None: the object is cluster-scoped) and the labels of ours."""
-        return ObjectMetaArgs(
-            name=name,
-            namespace=namespace,
-            labels={**labels(self.layer, self.site.stack), **(labels_too or {})},
-            annotations=dict(annotations) if annotations else None,
-        )
+        every = {**labels(self.layer, self.site.stack), **(labels_too or {})}
+        return object_metadata(name, namespace, every, annotations)
 
     def options(
         self,

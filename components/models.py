@@ -1,6 +1,5 @@
 """The models layer: serving runtimes, InferenceServices and the routes that lead to them."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap
 
 from components.gateway import GATEWAY_API, parent_ref
-from components.layer import PREFIX, Layer, Site, wait_for
+from components.layer import PREFIX, Layer, Site, short_hash, wait_for
 from components.platform import MODEL_ACCOUNT
 from components.routes import ACCEPTED, RESOLVED, model_route_spec
 from config.mirror import Mirror
@@ -192,7 +191,7 @@ class Models(Layer):
         super().__init__("models", site, opts)
         self._routes_after = routes_after
         script = SIMULATOR_FILE.read_text(encoding="utf-8")
-        script_hash = hashlib.sha256(script.encode()).hexdigest()[:16]
+        script_hash = short_hash(script)
         profile = site.settings.platform.profile
         runtimes: dict[Runtime, CustomResource] = {}
         for runtime in sorted({model.runtime for model in site.settings.models.values()}):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
+from config.merging import merged
 from config.model import Model as SettingsModel
 from config.platform import Platform, Profile
 from config.problems import RefusalError, closest, one_of
@@ -132,7 +133,7 @@ class Model(SettingsModel):
             return entry
         if profile not in PROFILES:
             raise RefusalError(f"no profile '{profile}'", allowed=one_of(PROFILES), fix=closest(str(profile), PROFILES))
-        return _merged(PROFILES[profile], entry)
+        return merged(PROFILES[profile], entry)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -151,18 +152,6 @@ class Model(SettingsModel):
                 fix="source: hf://Qwen/Qwen3-0.6B",
             )
         return self
-
-
-def _merged(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The profile's values with the entry's own over them, mapping by mapping."""
-    result = dict(defaults)
-    for key, value in entry.items():
-        below = result.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            result[key] = _merged(cast("Mapping[str, Any]", below), cast("Mapping[str, Any]", value))
-        else:
-            result[key] = value
-    return result
 
 
 def _model_name(value: str) -> str:

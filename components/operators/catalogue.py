@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.operators import values
-from components.operators.helm import Release, located, merged
+from components.operators.helm import Release, located
 from components.operators.olm import Catalog, Package
+from config.merging import merged
 from config.platform import Operator, Platform, Profile
 from config.settings import Settings
 from config.versions import (

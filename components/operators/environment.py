@@ -3,14 +3,13 @@
 The operator reads it when it starts, and writes it into the configuration of the gateway's filter.
 """
 
-import hashlib
 import json
 from typing import Any, cast
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import DeploymentPatch, DeploymentSpecPatchArgsDict
 
-from components.layer import PREFIX, Site
+from components.layer import FORCE, PREFIX, Site, short_hash
 from components.operators.catalogue import DECLARATIONS
 from components.operators.installation import Installation
 from config.platform import Install, Profile
@@ -82,7 +81,7 @@ def boot_annotations(settings: Settings) -> dict[str, str]:
             default = declaration.charts.version if declaration.charts else None
             looked_for[declaration.key] = [operator.install, operator.version or default]
     text = json.dumps(looked_for, sort_keys=True)
-    return {BOOT_ANNOTATION: hashlib.sha256(text.encode()).hexdigest()[:16]}
+    return {BOOT_ANNOTATION: short_hash(text)}
 
 
 def operator_patch(settings: Settings) -> dict[str, Any]:
@@ -103,7 +102,7 @@ def patch_operator(part_of: Installation, site: Site, installed: pulumi.Resource
     return DeploymentPatch(
         OPERATOR,
         # Helm set the image of the filter before.
-        metadata={"name": OPERATOR, "namespace": namespace, "annotations": {"pulumi.com/patchForce": "true"}},
+        metadata={"name": OPERATOR, "namespace": namespace, "annotations": FORCE},
         spec=cast("DeploymentSpecPatchArgsDict", operator_patch(site.settings)),
         opts=part_of.options(depends_on=[installed], retain_on_delete=True),
     )

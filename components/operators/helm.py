@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes.helm import v3 as helm
@@ -35,18 +35,6 @@ def located(chart: str, repository: str) -> tuple[str, str | None]:
     if repository.startswith(("http://", "https://")):
         return chart, repository
     return f"{repository.rstrip('/')}/{chart}", None
-
-
-def merged(values: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Both values, those of `more` last. Mappings are merged key by key; anything else is replaced."""
-    result = dict(values)
-    for key, value in more.items():
-        old: object = result.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            result[key] = merged(cast("Mapping[str, Any]", old), cast("Mapping[str, Any]", value))
-        else:
-            result[key] = value
-    return result
 
 
 class HelmRelease(Installation):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.layer import PART_OF, Site, labels
+from components.layer import PART_OF, Site, labels, object_metadata
 
 LAYER = "operators"
 
@@ -21,12 +21,7 @@ class Installation(pulumi.ComponentResource):
         self, name: pulumi.Input[str], namespace: str | None = None, annotations: Mapping[str, str] | None = None
     ) -> ObjectMetaArgs:
         """Metadata with explicit name and namespace (None: the object is cluster-scoped) and the labels of ours."""
-        return ObjectMetaArgs(
-            name=name,
-            namespace=namespace,
-            labels=labels(LAYER, self.site.stack),
-            annotations=dict(annotations) if annotations else None,
-        )
+        return object_metadata(name, namespace, labels(LAYER, self.site.stack), annotations)
 
     def options(
         self, depends_on: Sequence[pulumi.Resource] = (), *, retain_on_delete: bool = False
