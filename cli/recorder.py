@@ -9,7 +9,6 @@ import asyncio
 import contextvars
 import os
 import runpy
-import warnings
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -153,11 +152,11 @@ def record(
         RecordingError: Two resources with the same type, name and parent.
     """
     # The SDK keeps its settings in context variables: a copy keeps this run from leaking into the caller's next one.
-    return contextvars.copy_context().run(_record, stack, dict(config), list(secrets), program)
+    with _own_event_loop():
+        return contextvars.copy_context().run(_record, stack, dict(config), list(secrets), program)
 
 
 def _record(stack: str, config: dict[str, str], secrets: list[str], program: Path) -> Recording:
-    _ensure_event_loop()
     settings.ROOT.set(None)  # or the stack resource of an earlier run would be the parent of everything here
     monitor = _Monitor(stack)
     mocks.set_mocks(monitor.mocks, PROJECT, stack, preview=False, monitor=monitor)
@@ -184,16 +183,16 @@ def _record(stack: str, config: dict[str, str], secrets: list[str], program: Pat
     )
 
 
-def _ensure_event_loop() -> None:
-    """The SDK takes the thread's event loop and makes none; after any asyncio.run, and from 3.14 on, there is none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            usable = not asyncio.get_event_loop().is_closed()
-        except RuntimeError:
-            usable = False
-    if not usable:
-        asyncio.set_event_loop(asyncio.new_event_loop())
+@contextmanager
+def _own_event_loop() -> Generator[None]:
+    """The SDK takes the thread's event loop and makes none: give it one, and close it before the interpreter ends."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 def _export(name: str, value: object, into: dict[str, tuple[Any, bool]]) -> pulumi.Output[None]:
