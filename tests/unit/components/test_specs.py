@@ -2,7 +2,9 @@ import pytest
 
 from components.kserve import inferenceservice_settings, settings_hash
 from components.models import model_args
-from components.policies import auth_policy_spec, limits_spec, telemetry_spec
+from components.policies.auth import auth_policy_spec
+from components.policies.limits import limits_spec
+from components.policies.telemetry import telemetry_spec
 from components.routes import INFERENCE_PATHS, model_route_spec
 from config.models import Model
 from config.observability import TelemetryLabels

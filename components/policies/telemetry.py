@@ -1,0 +1,23 @@
+"""The TelemetryPolicy: what is counted about a request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from config.observability import TelemetryLabels
+
+
+def telemetry_spec(target: Mapping[str, str], chosen: TelemetryLabels) -> dict[str, Any]:
+    """Body of the TelemetryPolicy (extensions.kuadrant.io/v1alpha1): labels on Limitador's counters.
+
+    `model` is known only from the answer, so it is on token counts alone: that is what tells them from request counts.
+    """
+    every = {
+        "user": (chosen.user, "auth.identity.userid"),
+        "tier": (chosen.tier, "auth.identity.tier"),
+        "cost_centre": (chosen.cost_centre, "auth.identity.costCentre"),
+        "model": (chosen.model, 'responseBodyJSON("/model")'),
+    }
+    return {
+        "targetRef": dict(target),
+        "metrics": {"default": {"labels": {name: expression for name, (on, expression) in every.items() if on}}},
+    }
