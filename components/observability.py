@@ -6,7 +6,7 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.layer import Layer, Site
-from components.models import PORT_NAME
+from components.models.runtimes.container import PORT_NAME
 
 _MONITORING = "monitoring.coreos.com/v1"
 

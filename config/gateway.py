@@ -7,10 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from config.model import Model
-from config.models import Quantity
 from config.platform import Profile
 from config.problems import RefusalError
-from config.values import DnsLabel
+from config.values import DnsLabel, Quantity
 
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 NodePort = Annotated[int, Field(strict=True, ge=30000, le=32767)]

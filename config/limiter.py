@@ -5,9 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from config.model import Model
-from config.models import Quantity
 from config.problems import RefusalError
-from config.values import DnsLabel
+from config.values import DnsLabel, Quantity
 
 
 class Limiter(Model):

@@ -89,6 +89,18 @@ Domain = Annotated[str, AfterValidator(_domain)]
 Duration = Window
 """A time limit: written like a rate-limit window, and read by Pulumi's custom timeouts in the same form."""
 
+_QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")
+
+
+def _quantity(value: str) -> str:
+    if not _QUANTITY.match(value):
+        raise RefusalError("not a Kubernetes quantity", allowed="such as 500m, 2, 512Mi, 12Gi", fix="2")
+    return value
+
+
+Quantity = Annotated[str, AfterValidator(_quantity)]
+"""An amount of CPU or memory as Kubernetes writes it."""
+
 UNLIMITED = "unlimited"
 _RATE = re.compile(r"^\s*([0-9][0-9_]*)\s+per\s+(\S+)\s*$")
 _LIMIT_MOST = 2**53  # beyond it JSON numbers lose digits on the way to the cluster

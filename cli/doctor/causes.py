@@ -27,7 +27,7 @@ from cli.doctor.checks.operators import DEPLOYMENTS
 from cli.doctor.snapshot import CRD, Kind, crd_name
 from cli.recorder import Object
 from components.identity import key_labels
-from components.models import predictor_service
+from components.models.inference_service import predictor_service
 from sandbox.kube import reference
 
 Causes = Mapping[str, Sequence[str]]

@@ -15,12 +15,13 @@ from components import (
     identity,
     kserve,
     kuadrant,
-    models,
     observability,
     policies,
     routes,
     security_constraints,
 )
+from components.models.inference_service import inference_service_spec
+from components.models.runtimes import serving_runtime_spec
 from components.operators import catalogue, environment, olm
 from config.gateway import Expose, Route
 from config.gateway import Gateway as GatewaySettings
@@ -156,10 +157,10 @@ BODIES: dict[str, Callable[[], Any]] = {
         "kubernetes": environment.operator_patch(HELM_MIRRORED),
         "openshift": environment.kuadrant_environment(OLM_MIRRORED),
     },
-    "runtime-vllm": lambda: models.serving_runtime_spec(Runtime.VLLM, Profile.KUBERNETES, "0123456789abcdef"),
-    "runtime-simulator": lambda: models.serving_runtime_spec(Runtime.SIMULATOR, Profile.OPENSHIFT, "0123456789abcdef"),
-    "model-qwen3": lambda: models.inference_service_spec(KUBERNETES.models["qwen3"], "qwen3"),
-    "model-simulator": lambda: models.inference_service_spec(KUBERNETES.models["simulator"], "simulator-model"),
+    "runtime-vllm": lambda: serving_runtime_spec(Runtime.VLLM, Profile.KUBERNETES, "0123456789abcdef"),
+    "runtime-simulator": lambda: serving_runtime_spec(Runtime.SIMULATOR, Profile.OPENSHIFT, "0123456789abcdef"),
+    "model-qwen3": lambda: inference_service_spec(KUBERNETES.models["qwen3"], "qwen3"),
+    "model-simulator": lambda: inference_service_spec(KUBERNETES.models["simulator"], "simulator-model"),
     "key": lambda: [identity.key_labels("golden"), identity.key_annotations("alice", KUBERNETES.users["alice"])],
     "auth-policy": lambda: policies.auth_policy_spec(TARGET, KUBERNETES.tiers, "golden"),
     "request-limits": lambda: policies.limits_spec(TARGET, {n: t.requests for n, t in KUBERNETES.tiers.items()}),

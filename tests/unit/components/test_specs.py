@@ -1,7 +1,7 @@
 import pytest
 
 from components.kserve import inferenceservice_settings, settings_hash
-from components.models import model_args
+from components.models.inference_service import model_args
 from components.policies.auth import auth_policy_spec
 from components.policies.limits import limits_spec
 from components.policies.telemetry import telemetry_spec

@@ -1,56 +1,18 @@
 """The model catalogue: what is served, by which runtime, on which kind of node."""
 
-import re
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
 from config.merging import merged
 from config.model import Model as SettingsModel
+from config.models.gpu import Gpu
+from config.models.profiles import PROFILES
+from config.models.runtimes import Runtime
+from config.models.sources import Source
 from config.platform import Platform, Profile
 from config.problems import RefusalError, closest, one_of
-from config.values import DnsLabel
-
-
-class Runtime(StrEnum):
-    """The program that serves a model."""
-
-    SIMULATOR = "simulator"
-    VLLM = "vllm"
-
-
-class Toleration(SettingsModel):
-    """A taint that the model's pods accept; the fields are Kubernetes' own."""
-
-    key: str
-    operator: Literal["Exists", "Equal"] = "Exists"
-    value: str | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-
-
-class Gpu(SettingsModel):
-    """The accelerators of one replica and the nodes that have them."""
-
-    count: Annotated[int, Field(strict=True, ge=1)]
-    """How many; more than one are used with tensor parallelism."""
-    resource: str = "nvidia.com/gpu"
-    """The extended resource that the device plugin offers."""
-    node_selector: dict[str, str] = Field(default_factory=lambda: {"nvidia.com/gpu.present": "true"})
-    tolerations: tuple[Toleration, ...] = (Toleration(key="nvidia.com/gpu", effect="NoSchedule"),)
-
-
-_QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")
-
-
-def _quantity(value: str) -> str:
-    if not _QUANTITY.match(value):
-        raise RefusalError("not a Kubernetes quantity", allowed="such as 500m, 2, 512Mi, 12Gi", fix="2")
-    return value
-
-
-Quantity = Annotated[str, AfterValidator(_quantity)]
+from config.values import DnsLabel, Quantity
 
 
 class Resources(SettingsModel):
@@ -60,37 +22,8 @@ class Resources(SettingsModel):
     memory: Quantity
 
 
-_SOURCE = re.compile(r"^hf://[\w.-]+/[\w.-]+(:[\w.-]+)?$")
-
-
-def _source(value: str) -> str:
-    if not _SOURCE.match(value):
-        raise RefusalError("not a model source", allowed="hf://<organisation>/<model>", fix="hf://Qwen/Qwen3-0.6B")
-    return value
-
-
 # A served name is part of JSON bodies, metric labels and command lines.
 ServedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=128)]
-
-PROFILES: Mapping[str, Mapping[str, Any]] = {
-    "simulator": {
-        "runtime": "simulator",
-        "resources": {"cpu": "100m", "memory": "128Mi"},
-    },
-    "small-gpu": {
-        "runtime": "vllm",
-        "resources": {"cpu": "4", "memory": "12Gi"},
-        "gpu": {"count": 1},
-        "maxLength": 6144,
-        "memoryUtilisation": 0.8,
-        "maxSequences": 32,
-    },
-    "gpu": {
-        "runtime": "vllm",
-        "resources": {"cpu": "8", "memory": "32Gi"},
-    },
-}
-"""Starting points; whatever an entry says itself wins over its profile."""
 
 # KServe appends `-predictor` to make the Service's name, itself a DNS label.
 _NAME_LONGEST = 63 - len("-predictor")
@@ -101,7 +34,7 @@ class Model(SettingsModel):
 
     profile: str = ""
     """Name of the profile that the defaults come from."""
-    source: Annotated[str, AfterValidator(_source)] | None = None
+    source: Source | None = None
     """Where the weights come from."""
     runtime: Runtime
     served_name: ServedName | None = None
