@@ -1,0 +1,72 @@
+"""Limitador's counters in memory: fixed windows that begin with the first hit."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Counter:
+    """One counter: what tells it from others, and what it may reach.
+
+    Limitador's identity of a limit is namespace, window, conditions and variables. The maximum and the limit's name are
+    not part of it, so that a changed maximum goes on counting where the old one was.
+    """
+
+    namespace: str
+    seconds: int
+    conditions: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...]
+    max_value: int
+    name: str = ""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What two counters have to share to be one."""
+        return (self.namespace, self.seconds, self.conditions, self.variables)
+
+
+@dataclass
+class _Window:
+    value: int
+    ends: float
+
+
+class Counters:
+    """All counters of one Limitador. Every call is told what time it is, in seconds."""
+
+    def __init__(self) -> None:
+        self._windows: dict[tuple[object, ...], _Window] = {}
+
+    def value(self, counter: Counter, now: float) -> int:
+        """Hits in the current window."""
+        window = self._windows.get(counter.key)
+        return window.value if window and now < window.ends else 0
+
+    def remaining_seconds(self, counter: Counter, now: float) -> float:
+        """Until the current window ends; 0 when there is none."""
+        window = self._windows.get(counter.key)
+        return max(0.0, window.ends - now) if window else 0.0
+
+    def over(self, counters: Iterable[Counter], delta: int, now: float) -> Counter | None:
+        """The first counter that `delta` more hits would carry over its maximum; None when there is room in all."""
+        return next((each for each in counters if self.value(each, now) + delta > each.max_value), None)
+
+    def add(self, counters: Iterable[Counter], delta: int, now: float) -> None:
+        """Count, whatever the maximum."""
+        for each in counters:
+            window = self._windows.get(each.key)
+            if window is None or now >= window.ends:
+                self._windows[each.key] = _Window(delta, now + each.seconds)
+            else:
+                window.value += delta
+
+    def check_and_add(self, counters: Sequence[Counter], delta: int, now: float) -> Counter | None:
+        """Count on all or, when one of them would be over, on none; that one is returned."""
+        refused = self.over(counters, delta, now)
+        if refused is None:
+            self.add(counters, delta, now)
+        return refused
+
+    def clear(self) -> None:
+        """What a restart of a Limitador without storage does."""
+        self._windows.clear()

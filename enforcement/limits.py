@@ -1,0 +1,81 @@
+"""What the gateway's filter asks Limitador: which limits a request falls under, and which counters those are."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from enforcement.counters import Counter
+from enforcement.effective import Effective
+from enforcement.expressions import FilterContext, filter_expression
+from enforcement.objects import items_of, name_of, namespace_of
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_PART = re.compile(r"([0-9]{1,5})(h|ms|m|s)")
+
+
+def window_seconds(window: str) -> int:
+    """Seconds of a window; fractions are cut off, as Kuadrant's operator does.
+
+    Raises:
+        ValueError: the API server would not have accepted it.
+    """
+    if not re.fullmatch(r"([0-9]{1,5}(h|m|s|ms)){1,4}", window):
+        raise ValueError(f"not a window: {window}")
+    return int(sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(window)))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit of an effective policy on one route."""
+
+    name: str
+    identifier: str
+    """What conditions are known by to Limitador: the policy and the limit, whatever their figures."""
+    rates: tuple[tuple[int, int], ...]
+    """Maximum and seconds."""
+    predicates: tuple[str, ...]
+    variables: tuple[str, ...]
+
+    @property
+    def needs_auth(self) -> bool:
+        """Whether it can be evaluated only after Authorino has answered."""
+        return any(filter_expression(each).needs_auth for each in (*self.predicates, *self.variables))
+
+    def applies(self, context: FilterContext) -> bool:
+        """Whether the request falls under it.
+
+        Raises:
+            EvaluationError: a predicate cannot be evaluated; the filter's failure mode decides then.
+        """
+        return all(filter_expression(each).holds(context) for each in self.predicates)
+
+    def counters(self, namespace: str, context: FilterContext) -> list[Counter]:
+        """The counters that a hit of this request is counted on, one for each rate.
+
+        Raises:
+            EvaluationError: a variable cannot be evaluated.
+        """
+        values = tuple((each, str(filter_expression(each).value(context))) for each in self.variables)
+        return [
+            Counter(namespace, seconds, (self.identifier,), values, maximum, self.name)
+            for maximum, seconds in self.rates
+        ]
+
+
+def limits_of(policy: Effective) -> list[Limit]:
+    """The limits of an effective RateLimitPolicy or TokenRateLimitPolicy, sorted by name."""
+    return [_limit(name, rule, policy.sources[f"limits/{name}"]) for name, rule in policy.section("limits").items()]
+
+
+def _limit(name: str, rule: Mapping[str, Any], source: Mapping[str, Any]) -> Limit:
+    kind = "tokenlimit" if source["kind"] == "TokenRateLimitPolicy" else "limit"
+    return Limit(
+        name=name,
+        identifier=f"{kind}.{namespace_of(source)}/{name_of(source)}/{name}",
+        rates=tuple(
+            (max(0, int(rate["limit"])), window_seconds(str(rate["window"]))) for rate in items_of(rule.get("rates"))
+        ),
+        predicates=tuple(str(each["predicate"]) for each in items_of(rule.get("when"))),
+        variables=tuple(str(each["expression"]) for each in items_of(rule.get("counters"))),
+    )
