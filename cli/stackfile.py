@@ -10,6 +10,7 @@ import yaml
 
 from cli.exits import Exit, MaasError
 from cli.paths import ROOT
+from sandbox.go_yaml import GoLoader
 
 PROJECT_FILE = "Pulumi.yaml"
 SANDBOX = "sandbox"
@@ -32,7 +33,7 @@ def read(path: Path) -> dict[str, Any]:
         MaasError: The file is missing, is no YAML, or is no mapping.
     """
     try:
-        content = cast("object", yaml.safe_load(path.read_text(encoding="utf-8")))
+        content = cast("object", yaml.load(path.read_text(encoding="utf-8"), Loader=GoLoader))  # noqa: S506 - a safe loader
     except FileNotFoundError:
         known = ", ".join(stack_names(path.parent)) or "none"
         raise MaasError(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.gateway import model_url
-from components.identity import key_secret_name
+from components.identity import key_names
 from config.settings import Settings
 
 
@@ -34,7 +34,7 @@ def exports(settings: Settings) -> dict[str, Any]:
         "users": {
             name: {
                 "tier": user.tier,
-                "keySecret": f"{keys_in}/{key_secret_name(name)}" if name in settings.api_keys else None,
+                "keySecret": next((f"{keys_in}/{secret}" for secret in key_names(settings, name)), None),
             }
             for name, user in sorted(settings.users.items())
         },

@@ -90,6 +90,7 @@ class Layer(pulumi.ComponentResource):
         depends_on: Sequence[pulumi.Resource] = (),
         ready_within: str | None = None,
         retain_on_delete: bool = False,
+        delete_before_replace: bool = False,
     ) -> pulumi.ResourceOptions:
         """Options of an object of this layer.
 
@@ -97,6 +98,7 @@ class Layer(pulumi.ComponentResource):
             depends_on: what must be there before.
             ready_within: how long its creation or change may take until it is ready, such as `5m`.
             retain_on_delete: leave it as it is when the stack is destroyed.
+            delete_before_replace: when it has to be another object, delete the old one first.
         """
         return pulumi.ResourceOptions(
             parent=self,
@@ -105,4 +107,5 @@ class Layer(pulumi.ComponentResource):
                 create=ready_within, update=ready_within, delete=self.settings.timeouts.delete
             ),
             retain_on_delete=retain_on_delete,
+            delete_before_replace=delete_before_replace,
         )

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
 from config.gateway import ISSUED, Expose, Gateway, NodePorts, Route, Termination, TlsMode
-from config.identity import ApiKeys, Users
+from config.identity import ApiKeys, Identity, KeyBackend, Users
 from config.limiter import Limiter
 from config.models import Models, host_label
 from config.platform import AVAILABLE_INSTALLS, Install, Operator, Platform, Profile, Scc
@@ -50,11 +50,29 @@ def each_key_is_for_one_user(api_keys: ApiKeys) -> Iterator[Problem]:
     """With one key for two users, usage could be counted for either."""
     owners: dict[str, str] = {}
     for name in sorted(api_keys):
-        secret = api_keys[name].get_secret_value()
-        if secret in owners:
-            why = f"the same key as user '{owners[secret]}' has"
-            yield Problem(f"maas:apiKeys.{name}", HIDDEN, why, "a key of its own for each user", "a new random key")
-        owners.setdefault(secret, name)
+        for each in api_keys[name]:
+            secret = each.key.get_secret_value()
+            if secret in owners:
+                why = f"the same key as user '{owners[secret]}' has" if owners[secret] != name else "the same key twice"
+                yield Problem(f"maas:apiKeys.{name}", HIDDEN, why, "a key of its own for each user", "a new random key")
+            owners.setdefault(secret, name)
+
+
+def each_user_may_call_models_that_exist(users: Users, models: Models) -> Iterator[Problem]:
+    """A model that is misspelt would be one that the user cannot call."""
+    for name, user in users.items():
+        for model in user.models or ():
+            if model not in models:
+                key = f"maas:users.{name}.models"
+                yield Problem(key, shown(model), "no such model", one_of(models), closest(model, models))
+
+
+def keys_come_from_one_place(api_keys: ApiKeys, identity: Identity) -> Iterator[Problem]:
+    """Keys of the stack would be left without effect by another backend."""
+    backend = identity.api_keys.backend
+    if api_keys and backend is not KeyBackend.STACK:
+        why = f"have no effect with identity.apiKeys.backend: {backend}"
+        yield Problem("maas:apiKeys", HIDDEN, why, f"keys here with backend: {KeyBackend.STACK}", "no keys here")
 
 
 def served_names_differ(models: Models) -> Iterator[Problem]:
@@ -309,6 +327,8 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     each_tier_has_its_own_level,
     each_key_has_a_user,
     each_key_is_for_one_user,
+    each_user_may_call_models_that_exist,
+    keys_come_from_one_place,
     served_names_differ,
     hosts_differ,
     routes_need_openshift,

@@ -1,17 +1,104 @@
-"""Users and their API keys."""
+"""Who calls models: users, their API keys, and where the keys come from."""
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Self, cast
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from config.model import Model
 from config.problems import RefusalError
-from config.values import DnsLabel
+from config.values import DnsLabel, Duration
 
 _KEY_SHORTEST = 32
 _KEY_LONGEST = 256
 _KEY = re.compile(r"^[A-Za-z0-9._~+/=-]+$")
+KEYS_MOST = 2
+"""Of one user: the current key, and the one before it for as long as a rotation lasts."""
+
+
+class UserKind(StrEnum):
+    """Who is behind a user id."""
+
+    PERSON = "person"
+    PROGRAM = "program"
+    """A service account: an application, a pipeline, an agent."""
+
+
+_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
+# How the engine writes down, and hands over, a YAML timestamp that stands without quotes (Go's time.Time.String).
+_GO_TIME = re.compile(r"^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}(?:\.\d+)?) ([+-]\d{2})(\d{2}) \S+$")
+_EXPIRY_ALLOWED = "a date, which lasts to its end in UTC, or an RFC 3339 time with its zone"
+
+
+def _expiry(value: object) -> object:
+    """Any way of writing an expiry as RFC 3339 text in UTC, whole seconds."""
+    if not isinstance(value, str):
+        raise RefusalError("not a point in time", allowed=_EXPIRY_ALLOWED, fix='"2027-12-31"')
+    text = _GO_TIME.sub(r"\1T\2\3:\4", value.strip())
+    # A bare date comes from the engine as its midnight in UTC.
+    if text.endswith("T00:00:00+00:00"):
+        text = text.removesuffix("T00:00:00+00:00")
+    if _DATE.match(text):
+        text += "T23:59:59Z"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise RefusalError("not a point in time", allowed=_EXPIRY_ALLOWED, fix='"2027-12-31"') from None
+    if moment.tzinfo is None:
+        raise RefusalError("a time without its zone", allowed=_EXPIRY_ALLOWED, fix=f'"{text}Z"')
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Expiry = Annotated[str, BeforeValidator(_expiry)]
+"""A point in time as RFC 3339 text in UTC, such as `2027-12-31T23:59:59Z`; so texts sort as the times do."""
+
+_LABEL_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+_LABEL_PREFIX = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
+_RESERVED = ("kuadrant.io", "kubernetes.io", "k8s.io")
+
+
+def _label_key(value: str) -> str:
+    prefix, slash, name = value.rpartition("/")
+    if not _LABEL_NAME.match(name) or (slash and not _LABEL_PREFIX.match(prefix)):
+        raise RefusalError(
+            "not a key of a Kubernetes label",
+            allowed="letters, digits and - _ . , at most 63, with or without a DNS name and / before",
+            fix=re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-"),
+        )
+    return value
+
+
+def _free_label_key(value: str) -> str:
+    domain = value.rpartition("/")[0]
+    if any(domain == each or domain.endswith(f".{each}") for each in _RESERVED):
+        raise RefusalError(
+            "keys below this domain have a meaning here", allowed="your own", fix=value.rsplit("/", maxsplit=1)[-1]
+        )
+    return _label_key(value)
+
+
+def _label_value(value: str) -> str:
+    if value and not _LABEL_NAME.match(value):
+        raise RefusalError(
+            "not a value of a Kubernetes label",
+            allowed="letters, digits and - _ . , at most 63, starting and ending with a letter or digit",
+            fix=re.sub(r"[^A-Za-z0-9]+", "-", value).strip("-")[:63],
+        )
+    return value
+
+
+LabelKey = Annotated[str, AfterValidator(_label_key)]
+FreeLabelKey = Annotated[str, AfterValidator(_free_label_key)]
+LabelValue = Annotated[str, AfterValidator(_label_value)]
+
+
+def _some_models(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise RefusalError("an empty list allows no model at all", allowed="names of models", fix="no models at all")
+    return tuple(sorted(set(value)))
 
 
 class User(Model):
@@ -19,10 +106,17 @@ class User(Model):
 
     tier: str
     """Name of the tier whose limits hold for this user."""
+    kind: UserKind = UserKind.PERSON
     team: str = ""
     """Team that the user belongs to, for reports."""
     cost_centre: str = ""
     """Who pays, as the company's books name it."""
+    models: Annotated[tuple[str, ...], AfterValidator(_some_models)] | None = None
+    """The models that the user may call, by name; None: all that the tier allows."""
+    expires: Expiry | None = None
+    """When the user's keys stop being accepted; None: never."""
+    labels: dict[FreeLabelKey, LabelValue] = Field(default_factory=dict)
+    """Labels of the user's Secrets, for whoever lists them."""
 
 
 def _api_key(value: SecretStr) -> SecretStr:
@@ -31,13 +125,126 @@ def _api_key(value: SecretStr) -> SecretStr:
         raise RefusalError(
             "not an API key that can be sent in a header and not be guessed",
             allowed=f"{_KEY_SHORTEST} to {_KEY_LONGEST} letters, digits and . _ ~ + / = -",
-            fix="a random key: openssl rand -hex 32",
+            fix="./maas keys create, or a random key: openssl rand -hex 32",
         )
     return value
 
 
 ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
+
+
+class Key(Model):
+    """One API key. Written as the key alone, or, when it ends before its user does, `{key: ..., expires: ...}`."""
+
+    key: ApiKey
+    expires: Expiry | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, value: object) -> object:
+        return {"key": value} if isinstance(value, str | SecretStr) else value
+
+    def ends(self, user: User) -> str | None:
+        """When it stops being accepted, whichever is first: its own end or its user's; None for never."""
+        return min(filter(None, (self.expires, user.expires)), default=None)
+
+
+def _as_list(value: object) -> object:
+    return cast("object", value) if isinstance(value, list | tuple) else (value,)
+
+
+def _one_or_two(value: tuple[Key, ...]) -> tuple[Key, ...]:
+    if not 1 <= len(value) <= KEYS_MOST:
+        raise RefusalError(
+            f"{len(value)} keys for one user", allowed="the current key, and the one before it", fix="a user for each"
+        )
+    return value
+
+
+UserKeys = Annotated[tuple[Key, ...], BeforeValidator(_as_list), AfterValidator(_one_or_two)]
 Users = dict[DnsLabel, User]
 """The users by name; the name is the user id that limits count by."""
-ApiKeys = dict[str, ApiKey]
-"""The API key of each user that has one."""
+ApiKeys = dict[str, UserKeys]
+"""The keys of each user that has any: the current one first, then the one before it."""
+
+
+class KeyBackend(StrEnum):
+    """Where the Secrets that hold the API keys come from."""
+
+    STACK = "stack"
+    """Made from maas:apiKeys."""
+    EXISTING = "existing"
+    """Somebody else makes them."""
+    EXTERNAL_SECRETS = "externalSecrets"
+    """Made by the External Secrets operator, out of a store of secrets."""
+
+
+class SecretStore(Model):
+    """A store of the External Secrets operator."""
+
+    name: DnsLabel
+    kind: Literal["ClusterSecretStore", "SecretStore"] = "ClusterSecretStore"
+    """A SecretStore is looked for in Kuadrant's namespace."""
+
+
+_USER_PLACE = "{user}"
+
+
+class ApiKeySource(Model):
+    """Where API keys come from."""
+
+    backend: KeyBackend = KeyBackend.STACK
+    selector: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    """With `existing`: the labels that the Secrets have."""
+    store: SecretStore | None = None
+    """With `externalSecrets`: where the keys are."""
+    remote_key: str = f"maas/{_USER_PLACE}"
+    """With `externalSecrets`: name of a user's entry in the store; `{user}` stands for the user."""
+    remote_property: str = ""
+    """With `externalSecrets`: the property of the entry that is the key; empty: the entry itself is."""
+    refresh: Duration = "1h"
+    """With `externalSecrets`: how often the store is asked."""
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        needs: Mapping[KeyBackend, str] = {
+            KeyBackend.STACK: "{}",
+            KeyBackend.EXISTING: "{backend: existing, selector: {<label>: <value>}}",
+            KeyBackend.EXTERNAL_SECRETS: "{backend: externalSecrets, store: {name: <store>}}",
+        }
+        own = {
+            "selector": KeyBackend.EXISTING,
+            "store": KeyBackend.EXTERNAL_SECRETS,
+            "remote_key": KeyBackend.EXTERNAL_SECRETS,
+            "remote_property": KeyBackend.EXTERNAL_SECRETS,
+            "refresh": KeyBackend.EXTERNAL_SECRETS,
+        }
+        useless = [name for name in own if name in self.model_fields_set and own[name] is not self.backend]
+        if useless:
+            names = ", ".join(type(self).model_fields[name].alias or name for name in useless)
+            raise RefusalError(
+                f"has no use for {names} with backend: {self.backend}",
+                allowed=f"{names} with backend: {own[useless[0]]}",
+                fix=needs[own[useless[0]]],
+            )
+        if (self.backend is KeyBackend.EXISTING and not self.selector) or (
+            self.backend is KeyBackend.EXTERNAL_SECRETS and self.store is None
+        ):
+            raise RefusalError("does not say where the keys are", allowed=needs[self.backend], fix=needs[self.backend])
+        if _USER_PLACE not in self.remote_key:
+            raise RefusalError(
+                "remoteKey is the same for all users, so all would have one key",
+                allowed=f"a text with {_USER_PLACE} in it",
+                fix=f"{self.remote_key}/{_USER_PLACE}",
+            )
+        return self
+
+    def entry(self, user: str) -> str:
+        """Name of a user's entry in the store."""
+        return self.remote_key.replace(_USER_PLACE, user)
+
+
+class Identity(Model):
+    """How callers prove who they are."""
+
+    api_keys: ApiKeySource = ApiKeySource()

@@ -40,5 +40,7 @@ class Timeouts(Model):
     model: Duration = "30m"
     """A GPU model pulls an image of gigabytes, then its weights."""
     route: Duration = "2m"
+    external_secret: Duration = "2m"  # noqa: S105 - a time limit
+    """The External Secrets operator asks the store."""
     policy: Duration = "3m"
     delete: Duration = "10m"

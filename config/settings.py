@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from config.checks import CHECKS
 from config.gateway import Gateway
-from config.identity import ApiKeys, Users
+from config.identity import ApiKeys, Identity, Users
 from config.limiter import Limiter
 from config.mirror import Mirror
 from config.model import Model
@@ -35,6 +35,7 @@ class Settings(Model):
     gateway: Gateway = Gateway()
     limiter: Limiter = Limiter()
     mirror: Mirror = Mirror()
+    identity: Identity = Identity()
     users: Users = Field(default_factory=dict)
     api_keys: ApiKeys = Field(default_factory=dict)
     models: Models = Field(default_factory=dict)

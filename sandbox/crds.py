@@ -17,6 +17,7 @@ from typing import Any, cast
 import yaml
 from filelock import FileLock
 
+from sandbox.go_yaml import GoLoader
 from sandbox.kube import ApiError, Kube, NoMatchError
 from sandbox.progress import Reporter, Step
 from sandbox.toolbox import cache_folder
@@ -35,15 +36,6 @@ _RECORD = {
 _CONCURRENCY = 8
 _POLL_SECONDS = 0.2
 _DOWNLOAD_SECONDS = 600.0
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML as the Go libraries read it: `=` and dates are strings."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012  (how PyYAML is configured)
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":value", ":timestamp"))]
-        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -196,7 +188,7 @@ def parse(file: Path, *, template: bool) -> list[Object]:
     text = file.read_text(encoding="utf-8")
     if template:
         text = strip_template_lines(text)
-    documents = cast("Iterable[Object | None]", yaml.load_all(text, Loader=_Loader))
+    documents = cast("Iterable[Object | None]", yaml.load_all(text, Loader=GoLoader))
     return [
         {key: value for key, value in document.items() if key != "status"}
         for document in documents

@@ -58,6 +58,11 @@ VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         "ocp",
         {"gateway": {"expose": "loadBalancer", "tls": {"mode": "secret", "secretName": "wildcard"}}},
     ),
+    "existing-keys": ("dev", {"identity": {"apiKeys": {"backend": "existing", "selector": {"app": "our-keys"}}}}),
+    "external-secrets": (
+        "dev",
+        {"identity": {"apiKeys": {"backend": "externalSecrets", "store": {"name": "vault"}, "remoteProperty": "key"}}},
+    ),
     "original-scc": ("ocp", {"platform": {"scc": "original"}}),
 }
 """Name of the variant: stack, and what is different in it, by section."""

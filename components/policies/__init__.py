@@ -6,6 +6,7 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.gateway import parent_ref
+from components.identity import key_selector
 from components.layer import Layer, Site, wait_for
 from components.policies.auth import auth_policy_spec
 from components.policies.limits import limits_spec
@@ -26,9 +27,8 @@ class Policies(Layer):
         super().__init__("policies", site, opts)
         settings = site.settings
         target = parent_ref(settings)
-        auth = self._policy(
-            AUTH_POLICY, "kuadrant.io/v1", "AuthPolicy", auth_policy_spec(target, settings.tiers, site.stack)
-        )
+        keys = key_selector(settings.identity.api_keys, site.stack)
+        auth = self._policy(AUTH_POLICY, "kuadrant.io/v1", "AuthPolicy", auth_policy_spec(target, settings.tiers, keys))
         requests = limits_spec(target, {name: tier.requests for name, tier in settings.tiers.items()})
         if requests is not None:
             self._policy(REQUEST_LIMITS, "kuadrant.io/v1", "RateLimitPolicy", requests, auth)

@@ -9,7 +9,6 @@ from components.identity import (
     GROUPS_ANNOTATION,
     TEAM_ANNOTATION,
     USER_ANNOTATION,
-    key_labels,
 )
 from components.policies.cel import cel_list, cel_string
 from config.tiers import Tier
@@ -17,18 +16,21 @@ from config.tiers import Tier
 _ANNOTATIONS = "auth.identity.metadata.annotations"
 
 
-def auth_policy_spec(target: Mapping[str, str], tiers: Mapping[str, Tier], stack: str) -> dict[str, Any]:
+def auth_policy_spec(
+    target: Mapping[str, str], tiers: Mapping[str, Tier], selector: Mapping[str, str]
+) -> dict[str, Any]:
     """Body of the AuthPolicy (kuadrant.io/v1) for API keys.
 
     A key is sent as `Authorization: Bearer <key>` or `Authorization: APIKEY <key>`. The filter named `identity`
-    publishes `auth.identity.*` for limits and telemetry, with every field always set.
+    publishes `auth.identity.*` for limits and telemetry, with every field always set. `selector` are the labels of the
+    Secrets that hold the keys.
     """
     return {
         "targetRef": dict(target),
         "rules": {
             "authentication": {
                 f"api-key-{prefix.lower()}": {
-                    "apiKey": {"selector": {"matchLabels": key_labels(stack)}},
+                    "apiKey": {"selector": {"matchLabels": dict(selector)}},
                     "credentials": {"authorizationHeader": {"prefix": prefix}},
                 }
                 for prefix in ("Bearer", "APIKEY")

@@ -17,6 +17,7 @@ from components.layer import Site
 from components.operators.catalogue import Declaration
 from config.platform import Install
 from tests.golden import check_golden
+from tests.keys import key_secret
 from tests.program.graph import installed_by, key, listed, reaches
 
 STACKS = stack_names()
@@ -209,9 +210,67 @@ def test_api_keys_are_secret_wherever_they_are() -> None:
 
 def test_a_user_without_a_key_has_no_secret_and_the_outputs_say_so() -> None:
     recording = changed("sandbox", apiKeys={"freeuser1": "k" * 40})
-    assert [each.metadata_name for each in recording.objects if each.kind == "Secret"] == ["maas-key-freeuser1"]
-    assert recording.outputs["users"]["freeuser1"]["keySecret"] == "kuadrant-system/maas-key-freeuser1"
+    assert [each.metadata_name for each in recording.objects if each.kind == "Secret"] == [key_secret("freeuser1")]
+    assert recording.outputs["users"]["freeuser1"]["keySecret"] == f"kuadrant-system/{key_secret('freeuser1')}"
     assert recording.outputs["users"]["freeuser2"]["keySecret"] is None
+
+
+def test_two_keys_of_a_user_are_two_secrets_and_the_older_ends_first() -> None:
+    recording = changed("sandbox", apiKeys={"freeuser1": ["n" * 40, {"key": "o" * 40, "expires": "2027-01-01"}]})
+    secrets = {each.name: each for each in recording.objects if each.kind == "Secret"}
+    assert set(secrets) == {"key-freeuser1", "key-freeuser1.previous"}
+    values = {name: each.body["stringData"]["api_key"][0] for name, each in secrets.items()}
+    assert values == {"key-freeuser1": "n", "key-freeuser1.previous": "o"}
+    ends = {name: each.metadata["annotations"]["maas.kuadrant.io/expires"] for name, each in secrets.items()}
+    assert ends == {"key-freeuser1": "", "key-freeuser1.previous": "2027-01-01T23:59:59Z"}
+
+
+def test_the_old_secret_goes_before_the_one_in_its_place_comes() -> None:
+    secrets = [each for each in recorded("sandbox").objects if each.kind == "Secret"]
+    assert secrets
+    assert all(each.request.deleteBeforeReplace for each in secrets)
+
+
+def test_no_annotation_of_a_key_is_ever_missing() -> None:
+    for each in recorded("sandbox").objects:
+        if each.kind == "Secret":
+            assert set(each.metadata["annotations"]) == {
+                "secret.kuadrant.io/user-id",
+                "kuadrant.io/groups",
+                "maas.kuadrant.io/team",
+                "maas.kuadrant.io/cost-centre",
+                "maas.kuadrant.io/models",
+                "maas.kuadrant.io/expires",
+            }
+
+
+def test_keys_that_somebody_else_makes_are_looked_for_and_not_made() -> None:
+    config, _ = stack_config("dev")
+    source = {"apiKeys": {"backend": "existing", "selector": {"app": "our-keys"}}}
+    recording = record("dev", config | {"maas:identity": json.dumps(source)})
+    assert not [each for each in recording.objects if each.layer == "identity"]
+    [policy] = [each for each in recording.objects if each.kind == "AuthPolicy"]
+    text = json.dumps(policy.body)
+    assert '"matchLabels": {"app": "our-keys"}' in text
+    assert "maas.kuadrant.io/credential" not in text
+    assert {each["keySecret"] for each in recording.outputs["users"].values()} == {None}
+
+
+def test_keys_out_of_a_store_have_an_external_secret_for_each_user_and_no_value_here() -> None:
+    config, _ = stack_config("dev")
+    source = {"apiKeys": {"backend": "externalSecrets", "store": {"name": "vault"}}}
+    recording = record("dev", config | {"maas:identity": json.dumps(source)})
+    made = [each for each in recording.objects if each.layer == "identity"]
+    users = json.loads(config["maas:users"])
+    assert [each.kind for each in made] == ["ExternalSecret"] * len(users)
+    for each in made:
+        target = each.body["spec"]["target"]
+        assert target["name"] == each.metadata_name
+        assert target["template"]["metadata"]["labels"]["authorino.kuadrant.io/managed-by"] == "authorino"
+        assert {"maas.kuadrant.io/credential": "api-key"}.items() <= target["template"]["metadata"]["labels"].items()
+        assert each.metadata["annotations"]["pulumi.com/waitFor"] == "condition=Ready"
+        told = [user["keySecret"] for user in recording.outputs["users"].values()]
+        assert f"kuadrant-system/{target['name']}" in told
 
 
 def test_a_changed_token_limit_changes_that_policy_and_nothing_else() -> None:

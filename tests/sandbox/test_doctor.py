@@ -17,6 +17,7 @@ from cli.doctor.findings import Finding, Level
 from sandbox import processes
 from sandbox.instance import Sandbox
 from sandbox.kube import Kube
+from tests.keys import key_secret
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(1800)]
 
@@ -193,7 +194,7 @@ async def without_gpu_label(kube: Kube, sandbox: Sandbox) -> AsyncGenerator[None
 @asynccontextmanager
 async def one_key_for_two(kube: Kube, sandbox: Sandbox) -> AsyncGenerator[None]:
     del sandbox
-    one, other = [await read(kube, "v1", "Secret", f"maas-key-{name}", KEYS) for name in ("freeuser1", "freeuser2")]
+    one, other = [await read(kube, "v1", "Secret", key_secret(name), KEYS) for name in ("freeuser1", "freeuser2")]
     name, before = other["metadata"]["name"], {"data": other["data"]}
     await kube.patch("v1", "Secret", name, {"data": one["data"]}, KEYS, field_manager=MANAGER)
     try:
@@ -262,7 +263,7 @@ RIVAL = {
 }
 CONTROLLER = ("apps/v1", "Deployment", "kserve-controller-manager", "kserve")
 GATEWAY = (GATEWAY_API, "Gateway", "inference-gateway", "llm")
-KEY = ("v1", "Secret", "maas-key-freeuser1", KEYS)
+KEY = ("v1", "Secret", key_secret("freeuser1"), KEYS)
 LIMITADOR = ("limitador.kuadrant.io/v1alpha1", "Limitador", "limitador", KEYS)
 
 BREAKAGES: dict[str, tuple[Breakage, str]] = {
@@ -284,10 +285,10 @@ BREAKAGES: dict[str, tuple[Breakage, str]] = {
         "TokenRateLimitPolicy llm/gateway-token-limits",
     ),
     "rival policy": (created(RIVAL), "RateLimitPolicy llm/rival"),
-    "key without label": (patched(KEY, labels(None), labels("authorino")), f"Secret {KEYS}/maas-key-freeuser1"),
-    "key of another tier": (patched(KEY, tier("enterprise"), tier("free")), f"Secret {KEYS}/maas-key-freeuser1"),
-    "key deleted": (deleted(*KEY), f"Secret {KEYS}/maas-key-freeuser1"),
-    "one key for two": (one_key_for_two, f"Secret {KEYS}/maas-key-freeuser1"),
+    "key without label": (patched(KEY, labels(None), labels("authorino")), f"Secret {KEYS}/{KEY[2]}"),
+    "key of another tier": (patched(KEY, tier("enterprise"), tier("free")), f"Secret {KEYS}/{KEY[2]}"),
+    "key deleted": (deleted(*KEY), f"Secret {KEYS}/{KEY[2]}"),
+    "one key for two": (one_key_for_two, f"Secret {KEYS}/{KEY[2]}"),
     "kserve scaled to 0": (
         patched(CONTROLLER, {"spec": {"replicas": 0}}, {"spec": {"replicas": 1}}),
         "Deployment kserve/kserve-controller-manager",

@@ -22,6 +22,7 @@ import pytest
 from sandbox import processes
 from sandbox.instance import Sandbox, port_is_free
 from sandbox.kube import Kube
+from tests.keys import key_secret
 
 pytestmark = pytest.mark.sandbox
 
@@ -141,7 +142,7 @@ def test_up_from_nothing_creates_every_layer(tree: Tree, first_up: dict[str, Any
 
 
 def test_no_key_is_in_plain_text_anywhere_but_in_the_cluster(tree: Tree, first_up: dict[str, Any]) -> None:
-    secret = in_cluster(tree, lambda kube: kube.get("v1", "Secret", "maas-key-freeuser1", "kuadrant-system"))
+    secret = in_cluster(tree, lambda kube: kube.get("v1", "Secret", key_secret("freeuser1"), "kuadrant-system"))
     key = base64.b64decode(secret["data"]["api_key"]).decode()
     assert key.startswith("maas-")
     assert key not in json.dumps(first_up)

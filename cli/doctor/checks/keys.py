@@ -7,6 +7,7 @@ from cli.doctor.findings import Finding, Level
 from cli.doctor.snapshot import Manifest
 from cli.recorder import Object
 from components.identity import GROUPS_ANNOTATION, USER_ANNOTATION, key_labels
+from config.identity import KeyBackend
 
 _KEY = "api_key"
 _UP = "./maas up puts it right"
@@ -47,8 +48,10 @@ def _troubles(wanted: Object, found: Manifest) -> Iterator[Finding]:
 
 def users(case: Case) -> Iterator[Finding]:
     """A user without a key cannot call anything."""
+    if case.settings.identity.api_keys.backend is not KeyBackend.STACK:
+        return
     for user in sorted(case.settings.users.keys() - case.settings.api_keys.keys()):
-        fix = f"pulumi config set --secret --path 'maas:apiKeys.{user}'"
+        fix = f"./maas keys create {user} --stack {case.stack}"
         yield Finding("keys", Level.WARNING, f"user {user}", "has no API key", fix)
 
 

@@ -25,6 +25,7 @@ from components.models.runtimes import serving_runtime_spec
 from components.operators import catalogue, environment, olm
 from config.gateway import Expose, Route
 from config.gateway import Gateway as GatewaySettings
+from config.identity import ApiKeySource, User
 from config.limiter import Limiter
 from config.models import Runtime
 from config.observability import TelemetryLabels
@@ -67,6 +68,9 @@ EVERY_OPTION = GatewaySettings.model_validate(
             "loadBalancerSourceRanges": ["10.0.0.0/8"],
         },
     }
+)
+AGENT = User.model_validate(
+    {"tier": "free", "kind": "program", "models": ["qwen3", "simulator"], "expires": "2027-12-31"}
 )
 TARGET = gateway.parent_ref(KUBERNETES)
 
@@ -161,8 +165,21 @@ BODIES: dict[str, Callable[[], Any]] = {
     "runtime-simulator": lambda: serving_runtime_spec(Runtime.SIMULATOR, Profile.OPENSHIFT, "0123456789abcdef"),
     "model-qwen3": lambda: inference_service_spec(KUBERNETES.models["qwen3"], "qwen3"),
     "model-simulator": lambda: inference_service_spec(KUBERNETES.models["simulator"], "simulator-model"),
-    "key": lambda: [identity.key_labels("golden"), identity.key_annotations("alice", KUBERNETES.users["alice"])],
-    "auth-policy": lambda: policies.auth_policy_spec(TARGET, KUBERNETES.tiers, "golden"),
+    "key": lambda: [
+        identity.key_labels("golden"),
+        identity.key_annotations("alice", KUBERNETES.users["alice"], None),
+        identity.key_annotations("agent", AGENT, "2027-12-31T23:59:59Z"),
+    ],
+    "external-secret": lambda: identity.external_secret_spec(
+        ApiKeySource.model_validate(
+            {"backend": "externalSecrets", "store": {"name": "vault"}, "remoteProperty": "key", "refresh": "15m"}
+        ),
+        "agent",
+        "maas-key-agent.01234567",
+        identity.key_labels("golden"),
+        identity.key_annotations("agent", AGENT, AGENT.expires),
+    ),
+    "auth-policy": lambda: policies.auth_policy_spec(TARGET, KUBERNETES.tiers, identity.key_labels("golden")),
     "request-limits": lambda: policies.limits_spec(TARGET, {n: t.requests for n, t in KUBERNETES.tiers.items()}),
     "token-limits": lambda: policies.limits_spec(TARGET, {n: t.tokens for n, t in KUBERNETES.tiers.items()}),
     "telemetry": lambda: policies.telemetry_spec(TARGET, TelemetryLabels.model_validate({"costCentre": True})),

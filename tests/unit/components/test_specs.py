@@ -1,11 +1,13 @@
 import pytest
 
+from components.identity import key_annotations, key_labels, key_secret_name, key_selector
 from components.kserve import inferenceservice_settings, settings_hash
 from components.models.inference_service import model_args
 from components.policies.auth import auth_policy_spec
 from components.policies.limits import limits_spec
 from components.policies.telemetry import telemetry_spec
 from components.routes import INFERENCE_PATHS, model_route_spec
+from config.identity import ApiKeySource, User
 from config.models import Model
 from config.observability import TelemetryLabels
 from config.settings import Settings
@@ -59,13 +61,13 @@ def test_the_callers_credentials_do_not_reach_the_model() -> None:
 
 def test_a_tier_name_cannot_break_out_of_its_expression() -> None:
     tier = Tier.model_validate({"level": 0, "requests": "unlimited", "tokens": "unlimited"})
-    spec = auth_policy_spec(TARGET, {'x" || true || "': tier}, "dev")
+    spec = auth_policy_spec(TARGET, {'x" || true || "': tier}, key_labels("dev"))
     predicate = spec["rules"]["authorization"]["has-a-tier"]["patternMatching"]["patterns"][0]["predicate"]
     assert predicate.endswith('in ["x\\" || true || \\""]')
 
 
 def test_keys_of_another_stack_are_not_accepted() -> None:
-    spec = auth_policy_spec(TARGET, {}, "blue")
+    spec = auth_policy_spec(TARGET, {}, key_labels("blue"))
     for method in spec["rules"]["authentication"].values():
         assert method["apiKey"]["selector"]["matchLabels"]["maas.kuadrant.io/stack"] == "blue"
         assert "allNamespaces" not in method["apiKey"], "any namespace could add keys"
@@ -99,3 +101,34 @@ def test_several_gpus_are_used_together(gpus: int, parallel: str | None) -> None
 def test_the_users_own_arguments_come_last_so_that_they_win() -> None:
     model = Model.model_validate({"profile": "small-gpu", "source": "hf://a/b", "args": ["--max-model-len=100"]})
     assert model_args(model, "b")[-1] == "--max-model-len=100"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"tier": "premium"}, {"team": "b"}, {"costCentre": "2"}, {"models": ["a"]}, {"expires": "2027-01-01"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_key_that_says_something_else_of_its_owner_is_in_another_secret(change: dict[str, object]) -> None:
+    before, after = (User.model_validate({"tier": "free"} | each) for each in ({}, change))
+    names = {key_secret_name("ann", key_annotations("ann", user, user.expires)) for user in (before, after)}
+    assert len(names) == 2, "Authorino would go on with what it read first"
+
+
+def test_what_is_no_matter_of_authorinos_leaves_the_secret_as_it_is() -> None:
+    before, after = (User.model_validate({"tier": "free"} | each) for each in ({}, {"labels": {"a": "b"}}))
+    names = {key_secret_name("ann", key_annotations("ann", user, user.expires)) for user in (before, after)}
+    assert len(names) == 1
+
+
+def test_no_two_secrets_get_one_name_whatever_users_are_called() -> None:
+    says = key_annotations("ann", User.model_validate({"tier": "free"}), None)
+    names = [key_secret_name(user, says, slot) for user in ("ann", "ann-previous") for slot in (0, 1)]
+    assert len(set(names)) == len(names)
+    assert all(len(key_secret_name("u" * 63, says, slot)) <= 253 for slot in (0, 1))
+
+
+def test_the_policy_looks_for_the_secrets_that_there_are() -> None:
+    existing = ApiKeySource.model_validate({"backend": "existing", "selector": {"app": "keys"}})
+    external = ApiKeySource.model_validate({"backend": "externalSecrets", "store": {"name": "vault"}})
+    assert key_selector(existing, "dev") == {"app": "keys"}
+    assert key_selector(ApiKeySource(), "dev") == key_labels("dev") == key_selector(external, "dev")

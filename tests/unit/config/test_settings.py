@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from config.gateway import Expose, Gateway
+from config.identity import Key, User
 from config.models import PROFILES, Model, Runtime
 from config.platform import Profile
 from config.settings import Settings
@@ -90,3 +91,45 @@ def test_an_api_key_does_not_show_in_the_settings_own_text() -> None:
 def test_only_the_projects_own_keys_are_read_and_objects_are_read_as_json() -> None:
     bag = {"maas:domain": "0", "maas:tiers": '{"free": 1}', "kubernetes:context": "kind", "maas:users": "not json"}
     assert parsed(bag) == {"domain": "0", "tiers": {"free": 1}, "users": "not json"}
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2027-12-31", "2027-12-31T23:59:59Z"),
+        ("2027-12-31T18:00:00Z", "2027-12-31T18:00:00Z"),
+        ("2027-12-31T18:00:00+01:00", "2027-12-31T17:00:00Z"),
+        ("2027-12-31T23:30:00-02:00", "2028-01-01T01:30:00Z"),
+        # What the engine makes of a date, and of a time, that stand without quotes in YAML.
+        ("2027-12-31 00:00:00 +0000 UTC", "2027-12-31T23:59:59Z"),
+        ("2027-12-31 18:00:00 +0000 UTC", "2027-12-31T18:00:00Z"),
+        ("2027-12-31 18:00:00 +0100 +0100", "2027-12-31T17:00:00Z"),
+    ],
+)
+def test_every_way_of_writing_an_expiry_is_one_text_in_utc(written: str, meant: str) -> None:
+    assert User.model_validate({"tier": "free", "expires": written}).expires == meant
+
+
+@pytest.mark.parametrize(
+    ("of_user", "of_key", "ends"),
+    [
+        (None, None, None),
+        ("2027-01-01", None, "2027-01-01T23:59:59Z"),
+        (None, "2026-06-01", "2026-06-01T23:59:59Z"),
+        ("2027-01-01", "2026-06-01", "2026-06-01T23:59:59Z"),
+        ("2026-01-01", "2026-06-01", "2026-01-01T23:59:59Z"),
+    ],
+)
+def test_a_key_ends_with_its_user_or_before(of_user: str | None, of_key: str | None, ends: str | None) -> None:
+    user = User.model_validate({"tier": "free"} | ({"expires": of_user} if of_user else {}))
+    key = Key.model_validate({"key": "k" * 40} | ({"expires": of_key} if of_key else {}))
+    assert key.ends(user) == ends
+
+
+def test_one_key_stands_for_a_list_of_one() -> None:
+    keys = GOOD["apiKeys"] | {"alice": ["x" * 40, {"key": "y" * 40, "expires": "2027-01-01"}]}
+    loaded = Settings.load("dev", GOOD | {"apiKeys": keys}).api_keys
+    assert [each.key.get_secret_value()[0] for each in loaded["alice"]] == ["x", "y"]
+    assert [each.expires for each in loaded["alice"]] == [None, "2027-01-01T23:59:59Z"]
+    assert len(loaded["bob"]) == 1
+    assert "x" * 40 not in repr(loaded)

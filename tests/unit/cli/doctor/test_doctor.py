@@ -10,6 +10,7 @@ from cli.doctor.causes import causes
 from cli.doctor.checks.models import no_place
 from cli.doctor.findings import Finding, Level, settle
 from cli.exits import Exit
+from tests.keys import key_secret
 from tests.unit.cli.doctor.healthy import GENERATION, Cluster, Manifest, false, set_condition, true
 
 KEYS = "kuadrant-system"
@@ -31,7 +32,7 @@ def test_before_the_first_up_only_what_it_needs_is_looked_at() -> None:
 
 
 def _secret(cluster: Cluster, user: str) -> Manifest:
-    return cluster.of("Secret", f"maas-key-{user}")
+    return cluster.of("Secret", key_secret(user))
 
 
 def _class_deleted(cluster: Cluster) -> None:
@@ -92,7 +93,7 @@ def _tier_changed(cluster: Cluster) -> None:
 
 
 def _key_deleted(cluster: Cluster) -> None:
-    cluster.remove("Secret", "maas-key-freeuser2")
+    cluster.remove("Secret", key_secret("freeuser2"))
 
 
 def _same_key(cluster: Cluster) -> None:
@@ -298,11 +299,15 @@ BREAKAGES: dict[str, tuple[Callable[[Cluster], None], str, str]] = {
         "served as v1alpha1",
     ),
     "kuadrant's image is old": (_old_kuadrant, f"Deployment {KEYS}/kuadrant-operator-controller-manager", "too old"),
-    "a key lacks a label": (_label_taken_off, f"Secret {KEYS}/maas-key-freeuser1", "lacks the label"),
-    "a key has another tier": (_tier_changed, f"Secret {KEYS}/maas-key-freeuser1", "tier is enterprise"),
-    "a key is gone": (_key_deleted, f"Secret {KEYS}/maas-key-freeuser2", "is not there"),
-    "a key is empty": (_empty_key, f"Secret {KEYS}/maas-key-freeuser2", "no value"),
-    "one key for two": (_same_key, f"Secret {KEYS}/maas-key-freeuser2", "same key as maas-key-premiumuser1"),
+    "a key lacks a label": (_label_taken_off, f"Secret {KEYS}/{key_secret('freeuser1')}", "lacks the label"),
+    "a key has another tier": (_tier_changed, f"Secret {KEYS}/{key_secret('freeuser1')}", "tier is enterprise"),
+    "a key is gone": (_key_deleted, f"Secret {KEYS}/{key_secret('freeuser2')}", "is not there"),
+    "a key is empty": (_empty_key, f"Secret {KEYS}/{key_secret('freeuser2')}", "no value"),
+    "one key for two": (
+        _same_key,
+        f"Secret {KEYS}/{key_secret('freeuser2')}",
+        f"same key as {key_secret('premiumuser1')}",
+    ),
     "a key made by hand": (_strange_key, f"Secret {KEYS}/by-hand", "does not know"),
     "kserve is scaled to 0": (_scaled_to_nothing, "Deployment kserve/kserve-controller-manager", "scaled to 0"),
     "kserve is not restarted": (_not_restarted, "Deployment kserve/kserve-controller-manager", "not been restarted"),
@@ -390,7 +395,10 @@ def test_what_an_object_has_wrong_itself_is_shown_even_beside_another_trouble() 
     cluster = Cluster()
     _tier_changed(cluster)
     _missing_dependency(cluster)
-    assert [each.object for each in cluster.bad()] == [f"Kuadrant {KEYS}/kuadrant", f"Secret {KEYS}/maas-key-freeuser1"]
+    assert [each.object for each in cluster.bad()] == [
+        f"Kuadrant {KEYS}/kuadrant",
+        f"Secret {KEYS}/{key_secret('freeuser1')}",
+    ]
 
 
 @pytest.mark.parametrize("stack", ["sandbox", "dev", "ocp"])

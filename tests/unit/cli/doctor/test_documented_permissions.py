@@ -46,7 +46,8 @@ def recordings() -> Iterator[tuple[str, Recording, Settings]]:
             sections.setdefault(f"maas:{section}", {}).update(values)
         for operator in OPERATORS:
             sections["maas:platform"].setdefault(operator, {})["install"] = "preinstalled"
-        sections["maas:apiKeys"] = {"freeuser1": "k" * 40}
+        own_keys = "identity" not in changes
+        sections["maas:apiKeys"] = {"freeuser1": "k" * 40} if own_keys else {}
         values = config | {key: json.dumps(value) for key, value in sections.items()}
         settings = Settings.load(stack, parsed(values), SECRET_KEYS)
         yield name, record(stack, values, {*secrets, "maas:apiKeys"}), settings
