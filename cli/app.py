@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.exits import HELP, Exit, MaasError
+from cli.guard import guarded
+from cli.models.app import app as models_app
 from cli.paths import ROOT, of_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cli.console import Console
     from cli.operations import Options
 
@@ -37,6 +37,7 @@ kind_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(kind_app, name="kind")
+app.add_typer(models_app, name="models")
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack: the middle of Pulumi.<stack>.yaml.")]
 Name = Annotated[str, typer.Option("--name", help="Which sandbox; several can live side by side.")]
@@ -150,7 +151,7 @@ def render(
         else:
             typer.echo(f"{len(written)} objects of stack {stack} in {folder}.")
 
-    _guarded(work)
+    guarded(work)
 
 
 @app.command(epilog=HELP)
@@ -165,7 +166,7 @@ def doctor(stack: Stack = "sandbox", name: Name = "sandbox", *, json_: Json = Fa
 
         _end(run(stack, name, as_json=json_, console=_console()))
 
-    _guarded(work)
+    guarded(work)
 
 
 @app.command(epilog=HELP)
@@ -198,7 +199,7 @@ def hosts(
         for note in advice((line.split()[1] for line in lines), where):
             console.note(note)
 
-    _guarded(work)
+    guarded(work)
 
 
 @kind_app.command("up", epilog=HELP)
@@ -221,7 +222,7 @@ def kind_up(
         # The cluster is ours alone: nobody has to be asked.
         _end(Command(Options(stack=STACK, kind=cluster, json=json_, yes=True), _console()).up())
 
-    _guarded(work)
+    guarded(work)
 
 
 @kind_app.command("down", epilog=HELP)
@@ -234,7 +235,7 @@ def kind_down(name: KindName = "maas") -> None:
         KindCluster.open(name).delete(_console())
         typer.echo(f"kind cluster {name} is gone.")
 
-    _guarded(work)
+    guarded(work)
 
 
 @kind_app.command("status", epilog=HELP)
@@ -254,7 +255,7 @@ def kind_status(name: KindName = "maas", *, json_: Json = False) -> None:
             typer.echo(f"  export KUBECONFIG={status.kubeconfig}")
             typer.echo(f"  HTTP on 127.0.0.1:{status.http_port}, HTTPS on 127.0.0.1:{status.https_port}")
 
-    _guarded(work)
+    guarded(work)
 
 
 @sandbox_app.command("up", epilog=HELP)
@@ -267,7 +268,7 @@ def sandbox_up(name: Name = "sandbox") -> None:
 
         lifecycle.up(Sandbox.open(name), _console())
 
-    _guarded(work)
+    guarded(work)
 
 
 @sandbox_app.command("down", epilog=HELP)
@@ -296,7 +297,7 @@ def sandbox_status(name: Name = "sandbox", *, json_: Json = False) -> None:
         typer.echo(f"  {len(status.processes)} processes, {status.memory // 2**20} MiB")
         typer.echo("  " + ", ".join(f"{count} {what}" for what, count in status.objects.items()))
 
-    _guarded(work)
+    guarded(work)
 
 
 @sandbox_app.command("kubeconfig", epilog=HELP)
@@ -311,7 +312,7 @@ def sandbox_kubeconfig(name: Name = "sandbox") -> None:
             raise MaasError(f"Sandbox {name} is not there. Start it: ./maas up")
         typer.echo(path)
 
-    _guarded(work)
+    guarded(work)
 
 
 @app.command(
@@ -331,7 +332,7 @@ def check(
 
         _end(run(context.args, fast=fast, console=_console()))
 
-    _guarded(work)
+    guarded(work)
 
 
 def _options(  # noqa: PLR0913 - what the commands have in common
@@ -351,23 +352,6 @@ def _console() -> "Console":
     from cli.console import Console  # noqa: PLC0415
 
     return Console()
-
-
-def _guarded(work: "Callable[[], None]") -> None:
-    """Run something short; its errors become one line and an exit code."""
-    from sandbox.instance import SandboxError  # noqa: PLC0415
-    from sandbox.tools.errors import ToolError  # noqa: PLC0415
-
-    try:
-        work()
-    except MaasError as error:
-        typer.echo(str(error), err=True)
-        _end(error.code)
-    except (SandboxError, ToolError) as error:
-        typer.echo(str(error), err=True)
-        _end(Exit.FAILED)
-    except KeyboardInterrupt:
-        _end(Exit.INTERRUPTED)
 
 
 def _end(code: Exit) -> None:

@@ -7,6 +7,7 @@ from config.gateway import ISSUED, Expose, Gateway, NodePorts, Route, Terminatio
 from config.identity import ApiKeys, Identity, KeyBackend, Users
 from config.limiter import Limiter
 from config.models import Models, host_label
+from config.placement import models_find_a_node
 from config.platform import AVAILABLE_INSTALLS, Install, Operator, Platform, Profile, Scc
 from config.problems import HIDDEN, Problem, closest, one_of, shown
 from config.tiers import Tier
@@ -340,5 +341,6 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     operators_are_told_what_they_can_use,
     packages_are_known,
     a_changed_limiter_is_reachable,
+    models_find_a_node,
 )
 """Every rule; Settings.load runs those whose sections are valid by themselves."""

@@ -13,6 +13,7 @@ from config.limiter import Limiter
 from config.mirror import Mirror
 from config.model import Model
 from config.models import Models, host_label
+from config.nodes import Nodes
 from config.observability import Observability, Timeouts
 from config.platform import Cluster, Platform
 from config.problems import HIDDEN, ConfigError, Problem, closest, from_pydantic, one_of, shown
@@ -39,6 +40,7 @@ class Settings(Model):
     users: Users = Field(default_factory=dict)
     api_keys: ApiKeys = Field(default_factory=dict)
     models: Models = Field(default_factory=dict)
+    nodes: Nodes = Field(default_factory=dict)
     observability: Observability = Observability()
     timeouts: Timeouts = Timeouts()
 

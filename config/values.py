@@ -101,6 +101,19 @@ def _quantity(value: str) -> str:
 Quantity = Annotated[str, AfterValidator(_quantity)]
 """An amount of CPU or memory as Kubernetes writes it."""
 
+_UNITS = {"": 1.0, "m": 1e-3} | {
+    unit: base**power
+    for power, letter in enumerate("kMGT", start=1)
+    for unit, base in ((letter, 1e3), (f"{letter.upper()}i", 1024.0))
+}
+
+
+def amount(quantity: str) -> float:
+    """How much a quantity is, in cores or in bytes."""
+    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity)
+    return float(match[1]) * _UNITS[match[2]] if match else 0.0
+
+
 UNLIMITED = "unlimited"
 _RATE = re.compile(r"^\s*([0-9][0-9_]*)\s+per\s+(\S+)\s*$")
 _LIMIT_MOST = 2**53  # beyond it JSON numbers lose digits on the way to the cluster

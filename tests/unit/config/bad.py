@@ -226,6 +226,15 @@ BAD: tuple[Bad, ...] = (
     Bad("models/" + "m" * 54, {"profile": "simulator"}, "maas:models." + "m" * 54, "not a name that KServe takes"),
     Bad("models/" + "m" * 50, {"profile": "simulator"}, "maas:models." + "m" * 50 + ".host", "at most 63",
         also={"platform": {"profile": "openshift", "namespace": "a-rather-long-namespace"}}),
+    # nodes
+    Bad("nodes", {"cpu": {}, "l40s": {"gpu": {"count": 4, "memory": "46068Mi"}}}, "maas:models.qwen3.gpu",
+        "l40s: no label nvidia.com/gpu.present=true"),
+    Bad("nodes", {"l40s": {"labels": {"nvidia.com/gpu.present": "true"}, "taints": [{"key": "ours"}]}},
+        "maas:models.qwen3.gpu", "l40s: taint ours is not tolerated"),
+    Bad("nodes", {"l40s": {"labels": {"nvidia.com/gpu.present": "true"}, "gpu": {"count": 4, "memory": "46068Mi",
+        "resource": "amd.com/gpu"}}}, "maas:models.qwen3.gpu", "l40s: 0 x nvidia.com/gpu, 1 wanted"),
+    Bad("nodes", {"l40s": {"gpu": {"memory": "46068Mi"}}}, "maas:nodes.l40s.gpu.count", "required"),
+    Bad("nodes", {"l40s": {"taints": [{"key": "a", "effect": "Never"}]}}, "maas:nodes.l40s.taints[0].effect", ""),
     # the rest
     Bad("observability", {"interval": "half a minute"}, "maas:observability.interval", "not a window"),
     Bad("timeouts", {"model": "1d"}, "maas:timeouts.model", "not a window", "24h"),

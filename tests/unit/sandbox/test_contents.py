@@ -33,6 +33,9 @@ def test_there_are_nodes_with_and_without_accelerators() -> None:
         "cpu-2": None,
         "gpu-1": "4",
         "gpu-2": "4",
+        "gpu-amd-1": None,
+        "gpu-large-1": "8",
+        "gpu-mig-1": "0",
     }
     for node in contents.nodes():
         tainted = [taint["key"] for taint in node.get("spec", {}).get("taints", [])] == ["nvidia.com/gpu"]

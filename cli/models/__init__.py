@@ -1,0 +1,1 @@
+"""`./maas models`: the catalogue of a stack, read, edited and measured."""

@@ -1,0 +1,260 @@
+"""Puts a model into a stack file and takes one out, touching no other character of it.
+
+No YAML library writes a file back as its author laid it out: aligned columns, quotes and blank lines go. So the parser
+only says where things are, and the text is changed there. Whether the result means what it should is checked by
+reading it again.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import yaml
+
+from cli.exits import Exit, MaasError
+from config.settings import NAMESPACE
+
+_KEYS = (f"{NAMESPACE}:models", "models")
+"""The catalogue's key, in full and as the engine allows it in this project's own stack files."""
+_WIDEST = 120
+"""Longest line that is still written as one mapping in braces."""
+_BREAK = re.compile(r"\r\n|\r|\n")
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./+@%=:-]*(?<!:)")
+_NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
+"""Words that some version of YAML takes for something else than text."""
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A value of the file: where it is, and what is in it when it is a mapping."""
+
+    begin: int
+    end: int
+    """Behind its last character, comments and line breaks after it aside."""
+    inside: int
+    """Behind the brace that opens it, when it has one."""
+    flow: bool = False
+    """Written in braces."""
+    entries: tuple["_Entry", ...] = ()
+    is_mapping: bool = False
+
+    def get(self, *names: str) -> "_Entry | None":
+        return next((each for each in self.entries if each.name in names), None)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One key of a mapping and its value."""
+
+    name: str
+    begin: int
+    key_end: int
+    value: _Node
+
+    @property
+    def end(self) -> int:
+        return max(self.key_end, self.value.end)
+
+
+def with_model(text: str, name: str, entry: Mapping[str, Any]) -> str:
+    """The stack file with one more model, written like its neighbours.
+
+    Raises:
+        MaasError: There is a model of that name, or the file is laid out so that it has to be edited by hand.
+    """
+    config = _config(text)
+    catalogue = config.get(*_KEYS)
+    if catalogue is None:
+        return _checked(text, _with_catalogue(text, config, name, entry), name, entry)
+    models = catalogue.value
+    if models.get(name):
+        raise MaasError(f"There is a model {name} already. Take it out first, or edit the stack file.", code=Exit.USAGE)
+    if not models.is_mapping:
+        raise MaasError(f"{catalogue.name} is not a mapping of models: edit the stack file.", code=Exit.CONFIG)
+    if models.flow:
+        new = f"{_flow(name)}: {_flow(entry)}"
+        at, new = (models.entries[-1].end, f", {new}") if models.entries else (models.inside, new)
+        return _checked(text, text[:at] + new + text[at:], name, entry)
+    indent = _column(text, models.entries[0].begin)
+    lines = _lines(name, entry, indent, models, text)
+    return _checked(text, _inserted(text, models.end, lines), name, entry)
+
+
+def without_model(text: str, name: str) -> str:
+    """The stack file without a model: what `with_model` has added, taken away again.
+
+    Raises:
+        MaasError: There is no such model, or the file is laid out so that it has to be edited by hand.
+    """
+    catalogue = _config(text).get(*_KEYS)
+    entry = catalogue.value.get(name) if catalogue else None
+    if catalogue is None or entry is None:
+        raise MaasError(f"There is no model {name}.", code=Exit.USAGE)
+    models = catalogue.value
+    if models.flow:
+        position = models.entries.index(entry)
+        begin, end = entry.begin, entry.end
+        if position:
+            begin = models.entries[position - 1].end
+        elif len(models.entries) > 1:
+            end = models.entries[1].begin
+        return _checked(text, text[:begin] + text[end:], name, None)
+    result = _without_lines(text, entry.begin, entry.end)
+    if len(models.entries) == 1:  # a key with nothing below it would be no mapping
+        result = _without_lines(result, catalogue.begin, catalogue.key_end)
+    return _checked(text, result, name, None)
+
+
+def _with_catalogue(text: str, config: _Node, name: str, entry: Mapping[str, Any]) -> str:
+    if config.flow:
+        raise MaasError(f"config is written in braces: add {_KEYS[0]}: {{}} to it first.", code=Exit.CONFIG)
+    indent = _column(text, config.entries[0].begin)
+    first = " " * indent + f"{_KEYS[0]}:"
+    return _inserted(text, config.end, [first, *_lines(name, entry, indent + 2, None, text)])
+
+
+def _lines(name: str, entry: Mapping[str, Any], indent: int, models: _Node | None, text: str) -> list[str]:
+    """The entry as its neighbours are written: in braces on one line, in their column, or a line for each key."""
+    neighbours = models.entries if models else ()
+    key, margin = f"{_flow(name)}:", " " * indent
+    columns = {_column(text, each.value.begin) for each in neighbours if each.value.end > each.key_end}
+    column = columns.pop() - indent if len(columns) == 1 and len(neighbours) > 1 else 0
+    in_braces = all(each.value.flow for each in neighbours)
+    one_line = f"{margin}{key.ljust(column - 1)} {_flow(entry)}"
+    if in_braces and len(one_line) <= _WIDEST:
+        return [one_line]
+    return [margin + key, *(f"{margin}  {_flow(each)}: {_flow(value)}" for each, value in entry.items())]
+
+
+def _flow(value: object) -> str:
+    """A value on one line, as people write it: quotes only where they are needed."""
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[object, object]", value)
+        return "{" + ", ".join(f"{_flow(key)}: {_flow(each)}" for key, each in mapping.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_flow(each) for each in cast("list[object]", value)) + "]"
+    if isinstance(value, str):
+        return value if _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT else _quoted(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = "null" if value is None else str(value)
+    # Without a point YAML 1.1 takes an exponent for text.
+    return text.replace("e", ".0e") if isinstance(value, float) and "." not in text else text
+
+
+def _quoted(value: str) -> str:
+    escaped = "".join(
+        {'"': '\\"', "\\": "\\\\"}.get(each, each) if each.isprintable() else f"\\U{ord(each):08x}" for each in value
+    )
+    return f'"{escaped}"'
+
+
+def _inserted(text: str, behind: int, lines: list[str]) -> str:
+    """Lines after the line that a position is in. A file whose last line has no end keeps it so."""
+    newline = found[0] if (found := _BREAK.search(text)) else "\n"
+    ending = _BREAK.search(text, behind)
+    if ending is None:
+        return text + "".join(newline + each for each in lines)
+    at = ending.end()
+    return text[:at] + "".join(each + newline for each in lines) + text[at:]
+
+
+def _without_lines(text: str, begin: int, end: int) -> str:
+    """Take the lines away that two positions are in, and those between them."""
+    start = _line_start(text, begin)
+    ending = _BREAK.search(text, end)
+    if ending is not None:
+        return text[:start] + text[ending.end() :]
+    return re.sub(r"(\r\n|\r|\n)\Z", "", text[:start])
+
+
+def _line_start(text: str, position: int) -> int:
+    return max((each.end() for each in _BREAK.finditer(text, 0, position)), default=0)
+
+
+def _column(text: str, position: int) -> int:
+    return position - _line_start(text, position)
+
+
+def _checked(old: str, new: str, name: str, entry: Mapping[str, Any] | None) -> str:
+    """The new text, if it differs in that one model and in nothing else."""
+    by_hand = MaasError(
+        f"The stack file is laid out so that model {name} cannot be put in or taken out safely: edit it by hand.",
+        code=Exit.CONFIG,
+    )
+    try:
+        before, after = _read(old), _read(new)
+        was, now = _models_of(before), _models_of(after)
+    except (yaml.YAMLError, TypeError):  # what is left is no YAML, or no mapping
+        raise by_hand from None
+    expected = {key: value for key, value in was.items() if key != name} | ({name: dict(entry)} if entry else {})
+    if now != expected or before != after:
+        raise by_hand
+    return new
+
+
+def _read(text: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", yaml.safe_load(text))
+
+
+def _models_of(content: dict[str, Any]) -> dict[str, Any]:
+    """The models, which are taken out of the content."""
+    config = cast("dict[str, Any]", content["config"])
+    found = [cast("dict[str, Any] | None", config.pop(key)) for key in _KEYS if key in config]
+    return (found[0] or {}) if found else {}
+
+
+def _config(text: str) -> _Node:
+    """The mapping `config` of a stack file.
+
+    Raises:
+        MaasError: The file is no YAML, or has no such mapping.
+    """
+    try:
+        root = _parse(text)
+    except yaml.YAMLError as error:
+        raise MaasError(f"The stack file is not YAML: {error}", code=Exit.CONFIG) from error
+    found = root.get("config") if root else None
+    if found is None or not found.value.entries:
+        raise MaasError("The stack file has no settings yet: it needs config: with maas:domain.", code=Exit.CONFIG)
+    return found.value
+
+
+def _parse(text: str) -> _Node | None:
+    """The file's mappings with their places; None when it is empty.
+
+    From the parser's events, and not its nodes, so that an alias is where it is written.
+    """
+    events = yaml.parse(text, Loader=yaml.SafeLoader)
+    for event in events:
+        if isinstance(event, yaml.NodeEvent):
+            return _node(event, events, text)
+    return None
+
+
+def _node(event: yaml.NodeEvent, events: Iterator[yaml.Event], text: str) -> _Node:
+    begin, end = _index(event.start_mark), _index(event.end_mark)
+    if isinstance(event, yaml.MappingStartEvent):
+        entries: list[_Entry] = []
+        while not isinstance(key := next(events), yaml.MappingEndEvent):
+            name = str(key.value) if isinstance(key, yaml.ScalarEvent) else ""
+            where = _node(cast("yaml.NodeEvent", key), events, text)
+            value = _node(cast("yaml.NodeEvent", next(events)), events, text)
+            entries.append(_Entry(name, where.begin, where.end, value))
+        # A block has no end of its own: the parser gives it the place where the next thing begins.
+        last = _index(key.end_mark) if event.flow_style else max((each.end for each in entries), default=end)
+        return _Node(begin, last, end, bool(event.flow_style), tuple(entries), is_mapping=True)
+    if isinstance(event, yaml.SequenceStartEvent):
+        last = end
+        while not isinstance(item := next(events), yaml.SequenceEndEvent):
+            last = _node(cast("yaml.NodeEvent", item), events, text).end
+        return _Node(begin, _index(item.end_mark) if event.flow_style else last, end)
+    if isinstance(event, yaml.ScalarEvent) and event.style in {"|", ">"}:
+        return _Node(begin, begin + len(re.sub(r"(\r\n|\r|\n)\Z", "", text[begin:end])), end)
+    return _Node(begin, end, end)
+
+
+def _index(mark: object) -> int:
+    """How many characters are before a mark."""
+    return int(cast("yaml.Mark", mark).index)

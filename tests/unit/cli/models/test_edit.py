@@ -1,0 +1,192 @@
+"""Adding a model and taking it out again leaves every byte of a stack file as it was."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.exits import MaasError
+from cli.models.edit import with_model, without_model
+from cli.paths import ROOT
+
+NEW: dict[str, Any] = {"source": "hf://Qwen/Qwen3-8B", "profile": "gpu", "gpu": {"count": 2}, "args": ["--seed=7"]}
+STACK_FILES = sorted(ROOT.glob("Pulumi.*.yaml"))
+
+HARD = {
+    "no catalogue yet": "config:\n  maas:domain: example.com\n",
+    "no catalogue, no last line end": "config:\n  maas:domain: example.com",
+    "no catalogue, comments at the end": (
+        "config:\n  maas:domain: example.com  # ours\n\n  # maas:models: later\n# end\n"
+    ),
+    "no catalogue, more after it": "config:\n  maas:domain: example.com\n\nencryptionsalt: v1:abc\n",
+    "an empty catalogue": "config:\n  maas:domain: x\n  maas:models: {}  # none yet\n  maas:users: {}\n",
+    "an empty catalogue with room": "config:\n  maas:domain: example.com\n  maas:models: {  }",
+    "a short key": "config:\n  domain: example.com\n  models:\n    a: {profile: simulator}\n",
+    "aligned": (
+        "config:\n  maas:domain: x\n  maas:models:\n    simulator: {profile: simulator}\n"
+        "    b:         {profile: simulator}\n"
+    ),
+    "comments after entries": (
+        "config:\n  maas:domain: x\n  maas:models:\n    # first\n    a: {profile: simulator}  # one\n"
+        "    b: {profile: simulator}  # two\n    # last\n\n    # really\n  maas:domain: example.com\n"
+    ),
+    "blocks": (
+        "config:\n  maas:domain: x\n  maas:models:\n    a:\n      profile: simulator\n\n      # why\n"
+        "      servedName: 'a'\n\n\n"
+    ),
+    "last key, no last line end": ("config:\n    maas:domain: x\n    maas:models:\n        a: {profile: simulator}"),
+    "block, no last line end": ("config:\n  maas:domain: x\n  maas:models:\n    a:\n      profile: simulator"),
+    "Windows": ("config:\r\n  maas:domain: x\r\n  maas:models:\r\n    a: {profile: simulator}\r\n  maas:users: {}\r\n"),
+    "Windows, no last line end": ("config:\r\n  maas:domain: x\r\n  maas:models:\r\n    a: {profile: simulator}"),
+    "braces": ("config:\n  maas:domain: x\n  maas:models: {a: {profile: simulator}, 'b': {profile: simulator} , }\n"),
+    "braces over lines": (
+        "config:\n  maas:domain: x\n  maas:models: {\n    a: {profile: simulator},  # one\n"
+        "    b: {profile: simulator}  # two\n  }\n"
+    ),
+    "JSON": ('{"config": {"maas:domain": "example.com", "maas:models": {"a": {"profile": "simulator"}}}}'),
+    "a list without indent": (
+        "config:\n  maas:domain: x\n  maas:models:\n    a:\n      profile: simulator\n      args:\n"
+        "      - --x\n      - --y\n"
+    ),
+    "a text block": (
+        "config:\n  maas:domain: x\n  maas:models:\n    a:\n      profile: simulator\n      note: |\n"
+        "        two\n\n        lines\n\n# end\n"
+    ),
+    "a text block that keeps its end": (
+        "config:\n  maas:domain: x\n  maas:models:\n    a:\n      note: |+\n        two\n\n\n"
+    ),
+    "an anchor": (
+        "config:\n  maas:domain: x\n  maas:models: &all\n    a: &one {profile: simulator}\n    b: *one\n"
+        "  maas:users: {}\n"
+    ),
+    "a document's marks": ("---\nconfig:\n  maas:domain: x\n  maas:models:\n    a: {profile: simulator}\n...\n"),
+    "a sign of Unicode": ("\ufeffconfig:\n  maas:domain: x\n  maas:models:\n    a: {profile: simulator}  # größer\n"),
+    "a quoted key": 'config:\n  maas:domain: x\n  "maas:models":\n    "a": {profile: simulator}\n',
+    "a plain text over lines": ("config:\n  maas:models:\n    a:\n      note: one\n        two\n  maas:domain: x\n"),
+}
+
+
+def _models(text: str) -> dict[str, Any]:
+    config = yaml.safe_load(text)["config"]
+    return config.get("maas:models") or config.get("models") or {}
+
+
+@pytest.mark.parametrize("text", [each.read_bytes().decode() for each in STACK_FILES], ids=lambda _: "")
+def test_each_stack_file_is_as_it_was_after_adding_and_removing(text: str) -> None:
+    added = with_model(text, "new", NEW)
+    assert _models(added) == _models(text) | {"new": NEW}
+    assert without_model(added, "new") == text
+
+
+@pytest.mark.parametrize("text", HARD.values(), ids=HARD.keys())
+def test_hard_files_are_as_they_were_after_adding_and_removing(text: str) -> None:
+    added = with_model(text, "new", NEW)
+    assert _models(added) == _models(text) | {"new": NEW}
+    assert without_model(added, "new") == text
+    assert added.startswith(text[:9])
+    bare = re.findall(r"(?<!\r)\n", added)
+    assert not (bare and "\r" in text), "line ends are not mixed"
+
+
+@pytest.mark.parametrize("text", HARD.values(), ids=HARD.keys())
+def test_each_model_of_a_hard_file_can_be_taken_out(text: str) -> None:
+    if "&one" in text:
+        return
+    for name, entry in _models(text).items():
+        less = without_model(text, name)
+        assert _models(less) == {key: value for key, value in _models(text).items() if key != name}
+        assert with_model(less, name, entry)
+
+
+def test_a_new_entry_stands_in_the_column_of_its_neighbours() -> None:
+    text = (ROOT / "Pulumi.sandbox.yaml").read_text(encoding="utf-8")
+    added = with_model(text, "tiny", {"profile": "simulator", "servedName": "4711"})
+    line = next(each for each in added.splitlines() if each.startswith("    tiny"))
+    assert line == '    tiny:      {profile: simulator, servedName: "4711"}'
+
+
+def test_a_long_entry_gets_a_line_for_each_key() -> None:
+    entry = NEW | {"args": [f"--an-argument-that-is-long={n}" for n in range(4)]}
+    added = with_model(HARD["aligned"], "new", entry)
+    assert "    new:\n      source: hf://Qwen/Qwen3-8B\n      profile: gpu\n      gpu: {count: 2}\n" in added
+    assert without_model(added, "new") == HARD["aligned"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "config:\n",
+        "config: {}\n",
+        "config: {maas:domain: x}\n",
+        "config: [\n",
+        "config:\n  maas:models: 7\n",
+        "7\n",
+    ],
+)
+def test_a_file_that_cannot_be_edited_safely_is_refused(text: str) -> None:
+    with pytest.raises(MaasError):
+        with_model(text, "new", NEW)
+
+
+def test_a_name_is_not_given_twice_and_a_stranger_is_not_taken_out() -> None:
+    with pytest.raises(MaasError, match="already"):
+        with_model(HARD["aligned"], "b", NEW)
+    with pytest.raises(MaasError, match="no model c"):
+        without_model(HARD["aligned"], "c")
+
+
+def test_what_another_model_refers_to_is_not_taken_out() -> None:
+    with pytest.raises(MaasError, match="by hand"):
+        without_model(HARD["an anchor"], "a")
+
+
+# Files as people write them, at random.
+_NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,11}[a-z0-9]", fullmatch=True)
+_NOTES = st.sampled_from(["", "  # a note", "   #: {a: b}", " "])
+_BETWEEN = st.sampled_from(["", "", "\n", "    # between\n", "# at the margin\n", "  # half\n\n"])
+_TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Cn", "Co"]), max_size=12).filter(
+    lambda text: not set(text) & set("\x85\u2028\u2029\ufeff")
+)
+_VALUES = st.recursive(
+    st.one_of(_TEXTS, st.integers(-5, 10**6), st.booleans(), st.sampled_from([0.5, 0.005, 1e-7])),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_TEXTS.filter(bool), inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@st.composite
+def _files(draw: st.DrawFn) -> str:
+    names = draw(st.lists(_NAMES, unique=True, max_size=4))
+    column = draw(st.sampled_from([0, 16]))
+    lines = [draw(st.sampled_from(["", "# top\n", "---\n"])), "config:\n", f"  maas:domain: x{draw(_NOTES)}\n"]
+    if names:
+        lines += [draw(_BETWEEN), f"  maas:models:{draw(_NOTES)}\n"]
+        for name in names:
+            block = draw(st.booleans())
+            note = draw(_NOTES)
+            lines.append(
+                f"    {name}:{note}\n      profile: simulator\n{draw(_BETWEEN)}      servedName: {name}{note}\n"
+                if block
+                else f"    {name + ':':{column}} {{profile: simulator, servedName: {name}}}{note}\n"
+            )
+            lines.append(draw(_BETWEEN))
+    elif draw(st.booleans()):
+        lines.append(f"  maas:models: {{{draw(st.sampled_from(['', ' ']))}}}{draw(_NOTES)}\n")
+    lines.append(draw(st.sampled_from(["", "  maas:users: {}\n", "\n# the end\n", "encryptionsalt: v1:abc\n"])))
+    text = "".join(lines)
+    if draw(st.booleans()):
+        text = text.rstrip("\n")
+    return text.replace("\n", "\r\n") if draw(st.booleans()) else text
+
+
+@given(text=_files(), name=_NAMES, entry=st.dictionaries(_TEXTS.filter(bool), _VALUES, min_size=1, max_size=4))
+def test_adding_and_removing_leaves_any_file_as_it_was(text: str, name: str, entry: dict[str, Any]) -> None:
+    if name in _models(text):
+        return
+    added = with_model(text, name, entry)
+    assert _models(added)[name] == entry
+    assert without_model(added, name) == text
