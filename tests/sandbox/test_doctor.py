@@ -15,6 +15,7 @@ import pytest
 from cli.doctor.command import examine, program
 from cli.doctor.findings import Finding, Level
 from sandbox import processes
+from sandbox.contents import nodes
 from sandbox.instance import Sandbox
 from sandbox.kube import Kube
 from tests.keys import key_secret
@@ -178,9 +179,10 @@ async def without_gpu_label(kube: Kube, sandbox: Sandbox) -> AsyncGenerator[None
     label = "nvidia.com/gpu.present"
 
     async def label_nodes(value: str | None) -> None:
-        for name in ("gpu-1", "gpu-2"):
+        for node in (each["metadata"] for each in nodes()):
             change = {"metadata": {"labels": {label: value}}}
-            await kube.patch("v1", "Node", name, change, field_manager=MANAGER)
+            if label in node["labels"]:
+                await kube.patch("v1", "Node", node["name"], change, field_manager=MANAGER)
 
     await label_nodes(None)
     try:
