@@ -68,6 +68,15 @@ def each_user_may_call_models_that_exist(users: Users, models: Models) -> Iterat
                 yield Problem(key, shown(model), "no such model", one_of(models), closest(model, models))
 
 
+def each_model_is_for_tiers_that_exist(models: Models, tiers: dict[str, Tier]) -> Iterator[Problem]:
+    """A tier that is misspelt would be one that cannot call the model. A tier that no model takes is none to refuse."""
+    for name, model in models.items():
+        for tier in sorted(model.tiers or ()):
+            if tier not in tiers:
+                key = f"maas:models.{name}.tiers"
+                yield Problem(key, shown(tier), "no such tier", one_of(tiers), closest(tier, tiers))
+
+
 def keys_come_from_one_place(api_keys: ApiKeys, identity: Identity) -> Iterator[Problem]:
     """Keys of the stack would be left without effect by another backend."""
     backend = identity.api_keys.backend
@@ -329,6 +338,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     each_key_has_a_user,
     each_key_is_for_one_user,
     each_user_may_call_models_that_exist,
+    each_model_is_for_tiers_that_exist,
     keys_come_from_one_place,
     served_names_differ,
     hosts_differ,

@@ -54,6 +54,8 @@ class Model(SettingsModel):
     """More arguments for the runtime."""
     host: DnsLabel | None = None
     """First label of the model's host; default by platform: `<model>`, on OpenShift `<model>-<namespace>`."""
+    tiers: Annotated[frozenset[DnsLabel], Field(min_length=1)] | None = None
+    """The tiers that may call the model; None for all."""
 
     @model_validator(mode="before")
     @classmethod

@@ -221,6 +221,8 @@ BAD: tuple[Bad, ...] = (
     Bad("models/qwen3/resources", {"memory": "12 GB"}, "maas:models.qwen3.resources.memory", "quantity"),
     Bad("models/qwen3/servedName", "simulator-model", "maas:models.simulator.servedName", "the same name"),
     Bad("models/qwen3/host", "simulator", "maas:models.simulator.host", "the same host"),
+    Bad("models/qwen3/tiers", ["premum"], "maas:models.qwen3.tiers", "no such tier", "premium"),
+    Bad("models/qwen3/tiers", [], "maas:models.qwen3.tiers", "at least 1 item"),
     Bad("models/simulator/gpu", {"count": 1}, "maas:models.simulator", "uses no GPU"),
     Bad("models/3d", {"profile": "simulator"}, "maas:models.3d", "not a name that KServe takes", "m-3d"),
     Bad("models/" + "m" * 54, {"profile": "simulator"}, "maas:models." + "m" * 54, "not a name that KServe takes"),
