@@ -1,12 +1,17 @@
-"""`./maas test`: linters, type checker and tests, one after the other, so that their output stays readable."""
+"""`./maas test`: linters, type checker and tests.
 
-import os
+What takes long runs side by side. One program at a time has the terminal; what the others say is kept, and told whole
+when that one has ended.
+"""
+
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from cli.console import Console
 from cli.exits import Exit
@@ -24,9 +29,21 @@ class Check:
 
     title: str
     command: tuple[str, ...]
-    usually_seconds: float
     shows_output: bool = False
-    """Whether its output belongs on the terminal also when all is well."""
+    """Whether its output belongs on the terminal also when all is well, as it comes."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Checks that run side by side, of which at most one shows its output."""
+
+    checks: tuple[Check, ...]
+    usually_seconds: float
+
+    @property
+    def title(self) -> str:
+        """What runs."""
+        return ", ".join(check.title for check in self.checks)
 
 
 def run(arguments: Sequence[str], *, fast: bool, console: Console) -> Exit:
@@ -40,16 +57,10 @@ def run(arguments: Sequence[str], *, fast: bool, console: Console) -> Exit:
     Returns:
         OK when all is well, FAILED otherwise.
     """
-    checks = [_only(arguments, fast=fast)] if arguments else plan(fast=fast)
-    expected = sum(check.usually_seconds for check in checks)
-    console.note(f"{len(checks)} checks, usually {expected:.0f} s on two cores.")
-    failed: list[str] = []
-    for number, check in enumerate(checks, start=1):
-        console.note(f"[{number}/{len(checks)}] {check.title} (usually {check.usually_seconds:.0f} s)")
-        began = time.monotonic()
-        if not _passes(check, console):
-            failed.append(check.title)
-            console.error(f"{check.title}: failed after {time.monotonic() - began:.1f} s")
+    groups = [_only(arguments, fast=fast)] if arguments else plan(fast=fast)
+    expected = sum(group.usually_seconds for group in groups)
+    console.note(f"{sum(len(group.checks) for group in groups)} checks, usually {expected:.0f} s on two cores.")
+    failed = [title for group in groups for title in failures(group, console)]
     if failed:
         console.error(f"Failed: {', '.join(failed)}.")
         return Exit.FAILED
@@ -57,25 +68,57 @@ def run(arguments: Sequence[str], *, fast: bool, console: Console) -> Exit:
     return Exit.OK
 
 
-def plan(*, fast: bool) -> list[Check]:
+def plan(*, fast: bool) -> list[Group]:
     """What runs, in order: the quick ones first."""
-    checks = [
-        Check("ruff check", (*_PYTHON, "ruff", "check", "."), 1),
-        Check("ruff format", (*_PYTHON, "ruff", "format", "--check", "."), 1),
-        Check("shellcheck", (_beside_python("shellcheck"), *SHELL_SCRIPTS), 1),
-        Check("yamllint", (*_PYTHON, "yamllint", "--strict", *yaml_files()), 2),
-        Check("basedpyright", (*_PYTHON, "basedpyright"), 15),
-        Check(
-            "pytest: unit and program",
-            (*_PYTHON, "pytest", "-m", "not sandbox", "-n", _WORKERS, "tests"),
-            30,
-            shows_output=True,
+    groups = [
+        Group(
+            (
+                Check("ruff check", (*_PYTHON, "ruff", "check", ".")),
+                Check("ruff format", (*_PYTHON, "ruff", "format", "--check", ".")),
+                Check("shellcheck", (_beside_python("shellcheck"), *SHELL_SCRIPTS)),
+                Check("yamllint", (*_PYTHON, "yamllint", "--strict", *yaml_files())),
+            ),
+            2,
+        ),
+        Group(
+            (
+                Check("basedpyright", (*_PYTHON, "basedpyright")),
+                Check(
+                    "pytest: unit and program",
+                    # A file's tests share what they record: they stay together.
+                    (*_PYTHON, "pytest", "-m", "not sandbox", "-n", _WORKERS, "--dist", "loadfile", "tests"),
+                    shows_output=True,
+                ),
+            ),
+            40,
         ),
     ]
     if not fast:
         # One after the other: each test brings its own control plane, and two of them share two cores badly.
-        checks.append(Check("pytest: sandbox", (*_PYTHON, "pytest", "-m", "sandbox", "tests"), 800, shows_output=True))
-    return checks
+        sandbox = Check("pytest: sandbox", (*_PYTHON, "pytest", "-m", "sandbox", "tests"), shows_output=True)
+        groups.append(Group((sandbox,), 800))
+    return groups
+
+
+def failures(group: Group, console: Console) -> list[str]:
+    """Run the checks of a group side by side; returns the titles of those that failed, and says why they did."""
+    console.note(f"{group.title} (usually {group.usually_seconds:.0f} s)")
+    failed: list[str] = []
+    with ExitStack() as stack:
+        quiet = [(check, *stack.enter_context(_started(check))) for check in group.checks if not check.shows_output]
+        failed += [
+            check.title
+            for check in group.checks
+            if check.shows_output and subprocess.run(check.command, cwd=ROOT, check=False).returncode != 0  # noqa: S603 - our own words
+        ]
+        for check, process, output in quiet:
+            if len(quiet) < len(group.checks) and process.poll() is None:
+                console.note(f"{check.title} is still at work ...")
+            if process.wait() != 0:
+                failed.append(check.title)
+                output.seek(0)
+                console.error(f"{output.read().rstrip()}\n{check.title} failed.")
+    return failed
 
 
 def yaml_files(root: Path = ROOT) -> list[str]:
@@ -84,9 +127,9 @@ def yaml_files(root: Path = ROOT) -> list[str]:
     return stacks + [place for place in YAML_PLACES if (root / place).exists()]
 
 
-def _only(arguments: Sequence[str], *, fast: bool) -> Check:
+def _only(arguments: Sequence[str], *, fast: bool) -> Group:
     selected = ("-m", "not sandbox") if fast else ()
-    return Check("pytest", (*_PYTHON, "pytest", *selected, *arguments), 60, shows_output=True)
+    return Group((Check("pytest", (*_PYTHON, "pytest", *selected, *arguments), shows_output=True),), 60)
 
 
 def _beside_python(tool: str) -> str:
@@ -94,13 +137,16 @@ def _beside_python(tool: str) -> str:
     return str(Path(sys.executable).with_name(tool))
 
 
-def _passes(check: Check, console: Console) -> bool:
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    if check.shows_output:
-        return subprocess.run(check.command, cwd=ROOT, env=environment, check=False).returncode == 0  # noqa: S603 - our own words
-    done = subprocess.run(  # noqa: S603 - our own words
-        check.command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        console.error((done.stdout + done.stderr).rstrip())
-    return done.returncode == 0
+@contextmanager
+def _started(check: Check) -> Generator[tuple[subprocess.Popen[str], IO[str]]]:
+    """A check at work, and the file of what it says: a pipe that nobody reads would hold it up."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own words
+            check.command, cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            yield process, output
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()

@@ -10,6 +10,7 @@ import contextvars
 import os
 import runpy
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,8 +153,15 @@ def record(
         RecordingError: Two resources with the same type, name and parent.
     """
     # The SDK keeps its settings in context variables: a copy keeps this run from leaking into the caller's next one.
+    context = contextvars.copy_context()
+    # It also walks the whole call stack for each resource: in a thread of its own that stack is short.
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder") as thread:
+        return thread.submit(context.run, _record_in_thread, stack, dict(config), list(secrets), program).result()
+
+
+def _record_in_thread(stack: str, config: dict[str, str], secrets: list[str], program: Path) -> Recording:
     with _own_event_loop():
-        return contextvars.copy_context().run(_record, stack, dict(config), list(secrets), program)
+        return _record(stack, config, secrets, program)
 
 
 def _record(stack: str, config: dict[str, str], secrets: list[str], program: Path) -> Recording:
@@ -185,7 +193,7 @@ def _record(stack: str, config: dict[str, str], secrets: list[str], program: Pat
 
 @contextmanager
 def _own_event_loop() -> Generator[None]:
-    """The SDK takes the thread's event loop and makes none: give it one, and close it before the interpreter ends."""
+    """The SDK takes the thread's event loop and makes none: give it one, and close it with the thread."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:

@@ -1,0 +1,95 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cli import checks
+from cli.checks import Check, Group, failures
+from cli.console import Console
+from cli.exits import Exit
+
+WAIT_FOR_THE_OTHER = """
+import pathlib, sys, time
+mine, other = map(pathlib.Path, sys.argv[1:])
+mine.touch()
+end = time.monotonic() + 20
+while not other.exists():
+    if time.monotonic() > end:
+        sys.exit(1)
+    time.sleep(0.01)
+"""
+
+
+def check(title: str, script: str, *words: object, shows_output: bool = False) -> Check:
+    return Check(title, (sys.executable, "-c", script, *map(str, words)), shows_output)
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(terminal=False)
+
+
+def test_the_checks_of_a_group_run_side_by_side(tmp_path: Path, console: Console) -> None:
+    one, two, three = (tmp_path / name for name in ("one", "two", "three"))
+    quiet = check("one", WAIT_FOR_THE_OTHER, one, two), check("two", WAIT_FOR_THE_OTHER, two, three)
+    assert failures(Group((*quiet, check("live", WAIT_FOR_THE_OTHER, three, one, shows_output=True)), 1), console) == []
+
+
+def test_what_a_failed_check_says_is_told_whole_and_in_its_own_order(
+    console: Console, capfd: pytest.CaptureFixture[str]
+) -> None:
+    talks = (
+        "import sys\nfor n in range(20000): print(n, file=sys.stderr if n % 2 else sys.stdout, flush=True)\nsys.exit(3)"
+    )
+    failed = failures(Group((check("talker", talks), check("live", "print('dots')", shows_output=True)), 1), console)
+    said = capfd.readouterr()
+    assert failed == ["talker"]
+    numbers = [line for line in said.err.splitlines() if line.isdigit()]
+    assert numbers == [str(number) for number in range(20000)]
+    assert said.out.split() == ["dots"], "nothing of it comes between what the other one shows"
+
+
+def test_a_check_that_passes_says_nothing(console: Console, capfd: pytest.CaptureFixture[str]) -> None:
+    assert failures(Group((check("quiet", "print('0 errors')"),), 1), console) == []
+    assert "0 errors" not in "".join(capfd.readouterr())
+
+
+def test_all_that_failed_is_named_and_what_comes_after_a_failure_still_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, console: Console, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mark = tmp_path / "ran"
+    groups = [
+        Group((check("one", "raise SystemExit(1)"), check("two", "")), 1),
+        Group((check("three", "raise SystemExit(2)"), check("four", "exit(1)", shows_output=True)), 1),
+        Group((check("five", f"import pathlib; pathlib.Path({str(mark)!r}).touch()"),), 1),
+    ]
+
+    def plan(*, fast: bool) -> list[Group]:
+        del fast
+        return groups
+
+    monkeypatch.setattr(checks, "plan", plan)
+    assert checks.run((), fast=True, console=console) is Exit.FAILED
+    assert capfd.readouterr().err.splitlines()[-1] == "Failed: one, four, three."
+    assert mark.exists()
+
+
+def test_an_interrupt_ends_what_runs_beside(monkeypatch: pytest.MonkeyPatch, console: Console) -> None:
+    def interrupted(*_words: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "run", interrupted)
+    sleeper, began = check("sleeper", "import time; time.sleep(60)"), time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        failures(Group((sleeper, check("live", "", shows_output=True)), 1), console)
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_one_check_at_a_time_has_the_terminal(*, fast: bool) -> None:
+    groups = checks.plan(fast=fast)
+    assert all(sum(each.shows_output for each in group.checks) <= 1 for group in groups)
+    sandbox = [group for group in groups if "sandbox" in group.title]
+    assert [len(group.checks) for group in sandbox] == ([] if fast else [1]), "control planes share two cores badly"
