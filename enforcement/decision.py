@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from enforcement.authentication import Authorino, Verdict
 from enforcement.counters import Counter, Counters
@@ -32,6 +32,18 @@ class Backend:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Call:
+    """One call that the filter made to Limitador, as Limitador's own metrics see it."""
+
+    kind: Literal["limit", "check", "report"]
+    """`limit`: request limits, checked and counted. `check`: a token limit, checked. `report`: its tokens, counted."""
+    counters: Sequence[Counter]
+    hits: int
+    refused: Counter | None = None
+    """The counter that had no room."""
+
+
 @dataclass
 class Decision:
     """What becomes of a request; `finish` has to be told of the answer's body, since tokens are counted from it."""
@@ -49,6 +61,7 @@ class Decision:
     """Name of the limit that was exceeded."""
     explanation: list[str] = field(default_factory=list[str])
     charged: list[tuple[Counter, int]] = field(default_factory=list[tuple[Counter, int]])
+    calls: list[Call] = field(default_factory=list[Call])
     errors: int = 0
     """Evaluations that failed: what Envoy counts as `kuadrant.errors`."""
     reports: "list[_Report]" = field(default_factory=list["_Report"])
@@ -121,6 +134,7 @@ class Gate:
                 )
                 continue
             self.counters.add(report.counters, tokens, now)
+            decision.calls.append(Call("report", report.counters, tokens))
             decision.charged += [(each, tokens) for each in report.counters]
             decision.explanation.append(f"token limit {report.limit.name}: {tokens} tokens counted")
 
@@ -175,7 +189,10 @@ class Gate:
                     counters += limit.counters(path.namespace, context)
         except EvaluationError as error:
             return self._failed(decision, error)
+        if not counters:
+            return True
         refused = self.counters.check_and_add(counters, 1, now)
+        decision.calls.append(Call("limit", counters, 1, refused))
         if refused is None:
             decision.charged += [(each, 1) for each in counters]
             decision.explanation += [f"request limit {_shown(each, self.counters, now)}" for each in counters]
@@ -196,6 +213,7 @@ class Gate:
                     return False
                 continue
             refused = self.counters.over(counters, 1, now)
+            decision.calls.append(Call("check", counters, 1, refused))
             if refused is not None:
                 return self._over(decision, "token limit", refused, now)
             decision.reports.append(_Report(limit, counters))

@@ -387,6 +387,7 @@ class Kube:
         name: str | None = None,
         label_selector: str | None = None,
         since: Object | None = None,
+        known: Mapping[str, Object] | None = None,
         seconds: float = 600.0,
     ) -> AsyncGenerator[Event, None]:
         """Yield what is there (as ADDED) and then each change, until `seconds` have passed.
@@ -401,6 +402,8 @@ class Kube:
             name: Only the object of this name.
             label_selector: Only objects with these labels.
             since: Take this object as known and start after its version, instead of with what is there.
+            known: Objects by uid that the caller has from an earlier list or watch: what is there still and unchanged
+                is not yielded, and what has gone is yielded as DELETED.
             seconds: When the iteration simply ends.
 
         Raises:
@@ -409,6 +412,7 @@ class Kube:
         """
         deadline = time.monotonic() + seconds
         state = _WatchState.starting(since)
+        state.known |= known or {}
         selectors = {"labelSelector": label_selector, "fieldSelector": f"metadata.name={name}" if name else None}
         target = reference(kind, name or "(all)", namespace)
         while (remaining := deadline - time.monotonic()) > 0:

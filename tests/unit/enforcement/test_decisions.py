@@ -135,3 +135,17 @@ def test_a_decision_tells_which_limits_it_looked_at_and_how_full_they_were() -> 
     assert "request limit free for freeuser1: 2 of 5 in 120 s" in told
     assert "token limit free for freeuser1: 40 of 100 in 60 s" in told
     assert "40 tokens counted" in told
+
+
+def test_limitador_is_called_once_for_request_limits_and_twice_for_a_token_limit() -> None:
+    service = Service()
+    answered = service.chat("freeuser1", 42)
+    assert [(call.kind, call.hits, call.refused) for call in answered.calls] == [
+        ("limit", 1, None),
+        ("check", 1, None),
+        ("report", 42, None),
+    ]
+    service.chat("freeuser1", 100)
+    refused = service.ask("freeuser1")
+    assert [(call.kind, call.refused is not None) for call in refused.calls] == [("limit", False), ("check", True)]
+    assert service.ask("freeuser1", target="/v1/models").calls == [], "no limit applies, so nobody asks"

@@ -36,10 +36,18 @@ def create(kube: Kube) -> Awaitable[Object]:
     return kube.create(CONFIG_MAP, field_manager="m")
 
 
-def watched(kubeconfig: Path, count: int, since: Object | None = None, attempts: int = 3) -> list[tuple[str, str]]:
+def watched(
+    kubeconfig: Path,
+    count: int,
+    since: Object | None = None,
+    attempts: int = 3,
+    known: dict[str, Object] | None = None,
+) -> list[tuple[str, str]]:
     async def follow(kube: Kube) -> list[tuple[str, str]]:
         events: list[Event] = []
-        async with aclosing(kube.watch("v1", "ConfigMap", "n", name="a", since=since, seconds=10)) as stream:
+        async with aclosing(
+            kube.watch("v1", "ConfigMap", "n", name="a", since=since, known=known, seconds=10)
+        ) as stream:
             async for event in stream:
                 events.append(event)
                 if len(events) == count:
@@ -178,6 +186,16 @@ def test_an_expired_watch_lists_anew_and_reports_what_vanished_meanwhile(api: Fa
     gone = json.dumps({"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}}) + "\n"
     api.faults["WATCH", COLLECTION] = [Stream((gone,))]
     assert watched(fake_kubeconfig, 1, since=stored) == [("DELETED", "101")]
+
+
+def test_a_watch_that_is_told_what_is_known_yields_only_what_changed_and_what_has_gone(
+    api: FakeApi, fake_kubeconfig: Path
+) -> None:
+    stored = api.store(PATH, CONFIG_MAP)
+    other = {**stored, "metadata": {**stored["metadata"], "uid": "another", "resourceVersion": "55"}}
+    api.faults["WATCH", COLLECTION] = [Stream((watch_line("MODIFIED", version(stored, "200")),), hold=1)]
+    known = {each["metadata"]["uid"]: each for each in (stored, other)}
+    assert watched(fake_kubeconfig, 2, known=known) == [("DELETED", "55"), ("MODIFIED", "200")]
 
 
 def test_a_watch_survives_a_busy_server_but_not_one_that_stays_broken(api: FakeApi, fake_kubeconfig: Path) -> None:
