@@ -131,7 +131,12 @@ def model_url(settings: Settings, model: str) -> str:
     https = gateway.tls.https or gateway.exposure_on(settings.platform.profile) is Expose.ROUTE
     port = gateway.public_ports.of(https=https)
     suffix = "" if port in {None, HTTPS if https else HTTP} else f":{port}"
-    return f"{'https' if https else 'http'}://{settings.host(model)}{suffix}"
+    return f"{'https' if https else 'http'}://{settings.host(model)}{suffix}{settings.prefix(model)}"
+
+
+def name_of_route(settings: Settings, model: str) -> str:
+    """Name of the Route for a model's host, which may be every model's."""
+    return settings.routing.host if settings.routing.by_path else model
 
 
 def _reencrypts(settings: Settings) -> bool:
@@ -164,8 +169,9 @@ class Gateway(Layer):
         if settings.gateway.tls.redirect:
             self._redirect()
         if settings.gateway.exposure_on(settings.platform.profile) is Expose.ROUTE:
-            for model in sorted(settings.models):
-                self._openshift_route(model)
+            hosts = {settings.host(model): name_of_route(settings, model) for model in sorted(settings.models)}
+            for host, name in hosts.items():
+                self._openshift_route(name, host)
         self.register_outputs({})
 
     def _certificate(self, after: pulumi.Resource) -> CustomResource:
@@ -227,18 +233,18 @@ class Gateway(Layer):
         port = settings.gateway.public_ports.https
         self._route(REDIRECT, redirect_route_spec(_parent_ref(gateway), settings.domain, port), programmed)
 
-    def _openshift_route(self, model: str) -> None:
+    def _openshift_route(self, name: str, host: str) -> None:
         settings = self.settings
         service = gateway_service(settings.gateway, settings.gateway.class_on(settings.platform.profile))
         CustomResource(
-            f"route-{model}",
+            f"route-{name}",
             api_version="route.openshift.io/v1",
             kind="Route",
             metadata=self.metadata(
-                model,
+                name,
                 self.namespace,
                 annotations=wait_for("jsonpath={.status.ingress[*].conditions[?(@.type=='Admitted')].status}=True"),
             ),
-            spec=route_spec(settings.host(model), service, settings.gateway.route),
+            spec=route_spec(host, service, settings.gateway.route),
             opts=self.options(depends_on=[self.gateway], ready_within=settings.timeouts.route),
         )

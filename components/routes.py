@@ -1,6 +1,7 @@
 """HTTPRoutes: which paths of which host lead to which model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 INFERENCE_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
@@ -10,31 +11,63 @@ Others (`/v1/messages`, `/v1/responses`, `/tokenize`) are not routed: they would
 """
 MODELS_PATH = "/v1/models"
 """The list of models; never counted against a limit."""
+HEALTH_PATH = "/health"
+"""Whether the model answers; never counted against a limit."""
+CREDENTIAL_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key")
+"""Where clients put what proves who they are, for this gateway or for anything else on the domain."""
 
 ACCEPTED = "jsonpath={.status.parents[*].conditions[?(@.type=='Accepted')].status}=True"
 RESOLVED = "jsonpath={.status.parents[*].conditions[?(@.type=='ResolvedRefs')].status}=True"
 
 
-def model_route_spec(parent: Mapping[str, str], host: str, service: str, port: int) -> dict[str, Any]:
-    """Body of a model's HTTPRoute. The caller's credentials are taken off before the model sees the request."""
-    matches = [
-        *({"method": "POST", "path": {"type": "Exact", "value": path}} for path in INFERENCE_PATHS),
-        {"method": "GET", "path": {"type": "PathPrefix", "value": MODELS_PATH}},
-    ]
+@dataclass(frozen=True)
+class Backend:
+    """Where a model is called, and the Service that answers."""
+
+    prefix: str
+    """What stands before the model's own paths: nothing where it has a host of its own, or `/simulator`."""
+    service: str
+    port: int
+
+
+def model_route_spec(
+    parent: Mapping[str, str], host: str, backends: Sequence[Backend], more_credentials: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Body of an HTTPRoute to one model or, where each has a prefix, to several.
+
+    The caller's credentials are taken off before the model sees the request.
+
+    Args:
+        parent: the gateway.
+        host: of the model, or of all of them.
+        backends: the models; a rule for each.
+        more_credentials: headers that keys may be in besides the usual ones.
+    """
     return {
         "parentRefs": [dict(parent)],
         "hostnames": [host],
-        "rules": [
-            {
-                "matches": matches,
-                "filters": [
-                    # The router applies it after Kuadrant's filter has read the header.
-                    {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["authorization"]}}
-                ],
-                "backendRefs": [{"group": "", "kind": "Service", "name": service, "port": port, "weight": 1}],
-            }
-        ],
+        "rules": [_model_rule(backend, more_credentials) for backend in backends],
     }
+
+
+def _model_rule(backend: Backend, more_credentials: Sequence[str]) -> dict[str, Any]:
+    remove = [*CREDENTIAL_HEADERS, *(name for name in more_credentials if name not in CREDENTIAL_HEADERS)]
+    # The router applies it after Kuadrant's filter has read the headers.
+    filters: list[dict[str, Any]] = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": remove}}]
+    if backend.prefix:
+        # One prefix is rewritten in one way, so the AuthPolicy alone says which paths below it there are.
+        prefix = {"type": "PathPrefix", "value": backend.prefix}
+        matches = [{"method": "POST", "path": prefix}, {"method": "GET", "path": prefix}]
+        rewritten = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
+        filters.append({"type": "URLRewrite", "urlRewrite": {"path": rewritten}})
+    else:
+        matches = [
+            *({"method": "POST", "path": {"type": "Exact", "value": path}} for path in INFERENCE_PATHS),
+            {"method": "GET", "path": {"type": "PathPrefix", "value": MODELS_PATH}},
+            {"method": "GET", "path": {"type": "Exact", "value": HEALTH_PATH}},
+        ]
+    service = {"group": "", "kind": "Service", "name": backend.service, "port": backend.port, "weight": 1}
+    return {"matches": matches, "filters": filters, "backendRefs": [service]}
 
 
 def fallback_route_spec(parent: Mapping[str, str], domain: str) -> dict[str, Any]:

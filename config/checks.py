@@ -10,6 +10,7 @@ from config.models import Models, host_label
 from config.placement import models_find_a_node
 from config.platform import AVAILABLE_INSTALLS, Install, Operator, Platform, Profile, Scc
 from config.problems import HIDDEN, Problem, closest, one_of, shown
+from config.routing import QuotaScope, Routing
 from config.tiers import Tier
 
 _LABEL_LONGEST = 63
@@ -77,6 +78,55 @@ def each_model_is_for_tiers_that_exist(models: Models, tiers: dict[str, Tier]) -
                 yield Problem(key, shown(tier), "no such tier", one_of(tiers), closest(tier, tiers))
 
 
+def each_token_gets_a_tier_that_exists(identity: Identity, tiers: dict[str, Tier]) -> Iterator[Problem]:
+    """A group or an account whose tier is misspelt would be refused at every call."""
+    wanted = {
+        **{
+            f"oidc.{name}.groups.{group}": tier
+            for name, issuer in identity.oidc.items()
+            for group, tier in issuer.groups.items()
+        },
+        **{
+            f"oidc.{name}.defaultTier": issuer.default_tier
+            for name, issuer in identity.oidc.items()
+            if issuer.default_tier is not None
+        },
+        **{f"kubernetes.accounts.{name}.tier": grant.tier for name, grant in identity.kubernetes.accounts.items()},
+    }
+    for key, tier in wanted.items():
+        if tier not in tiers:
+            yield Problem(f"maas:identity.{key}", shown(tier), "no such tier", one_of(tiers), closest(tier, tiers))
+
+
+def each_account_may_call_models_that_exist(identity: Identity, models: Models) -> Iterator[Problem]:
+    """A model that is misspelt would be one that the account cannot call."""
+    for name, grant in identity.kubernetes.accounts.items():
+        for model in grant.models:
+            if model not in models:
+                key = f"maas:identity.kubernetes.accounts.{name}.models"
+                yield Problem(key, shown(model), "no such model", one_of(models), closest(model, models))
+
+
+def issuers_differ(identity: Identity) -> Iterator[Problem]:
+    """Two names for one issuer would give one person two user ids, and so two quotas."""
+    first: dict[str, str] = {}
+    for name, issuer in sorted(identity.oidc.items()):
+        if issuer.issuer_url in first:
+            why = f"issuer '{first[issuer.issuer_url]}' is the same"
+            key = f"maas:identity.oidc.{name}.issuerUrl"
+            yield Problem(key, shown(issuer.issuer_url), why, "each issuer once", "more audiences or groups there")
+        first.setdefault(issuer.issuer_url, name)
+
+
+def each_exception_is_for_a_model_that_exists(tiers: dict[str, Tier], models: Models) -> Iterator[Problem]:
+    """A model that is misspelt would go on with the tier's own limits."""
+    for name, tier in tiers.items():
+        for model in tier.models:
+            if model not in models:
+                key = f"maas:tiers.{name}.models.{model}"
+                yield Problem(key, "", "no such model", one_of(models), closest(model, models))
+
+
 def keys_come_from_one_place(api_keys: ApiKeys, identity: Identity) -> Iterator[Problem]:
     """Keys of the stack would be left without effect by another backend."""
     backend = identity.api_keys.backend
@@ -91,8 +141,27 @@ def served_names_differ(models: Models) -> Iterator[Problem]:
     yield from _doubles(names, "servedName", "serves under the same name")
 
 
-def hosts_differ(models: Models, platform: Platform) -> Iterator[Problem]:
-    """The gateway tells models apart by host."""
+_ROUTE_RULES = 16
+"""An HTTPRoute's most, in the Gateway API's CRD; each model is one rule with two of its 128 matches."""
+
+
+def one_route_holds_every_model(models: Models, routing: Routing) -> Iterator[Problem]:
+    """Quotas across models are counted on one HTTPRoute, which has to have a rule for each model."""
+    if routing.quota is QuotaScope.ACROSS_MODELS and len(models) > _ROUTE_RULES:
+        why = f"{len(models)} models need as many rules of one HTTPRoute, and the Gateway API allows {_ROUTE_RULES}"
+        allowed = f"up to {_ROUTE_RULES} models, or quota: perModel"
+        yield Problem("maas:routing.quota", shown(routing.quota), why, allowed, QuotaScope.PER_MODEL)
+
+
+def hosts_differ(models: Models, platform: Platform, routing: Routing) -> Iterator[Problem]:
+    """The gateway tells models apart by host, or by path on one host."""
+    if routing.by_path:
+        for name, model in models.items():
+            if model.host is not None:
+                why = f"models share the host '{routing.host}'"
+                key = f"maas:models.{name}.host"
+                yield Problem(key, shown(model.host), why, "a host with routing.by: host", "no host at all")
+        return
     labels = {name: host_label(name, model, platform) for name, model in models.items()}
     yield from _doubles(labels, "host", "has the same host")
     for name, label in labels.items():
@@ -339,8 +408,13 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     each_key_is_for_one_user,
     each_user_may_call_models_that_exist,
     each_model_is_for_tiers_that_exist,
+    each_token_gets_a_tier_that_exists,
+    each_account_may_call_models_that_exist,
+    issuers_differ,
+    each_exception_is_for_a_model_that_exists,
     keys_come_from_one_place,
     served_names_differ,
+    one_route_holds_every_model,
     hosts_differ,
     routes_need_openshift,
     route_and_listener_fit,

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 
 from config.model import Model
 from config.problems import RefusalError
+from config.tokens import Anonymous, Issuers, ServiceAccounts
 from config.values import DnsLabel, Duration
 
 _KEY_SHORTEST = 32
@@ -190,6 +191,25 @@ class SecretStore(Model):
 _USER_PLACE = "{user}"
 
 
+_HEADER = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
+IDENTITY_HEADERS = "x-maas-"
+"""How the names of headers begin that only the gateway may set; a request that brings one is refused."""
+_NOT_FOR_KEYS = frozenset({"authorization", "cookie", "host", "content-type", "content-length", "accept"})
+
+
+def _header(value: str) -> str:
+    if not _HEADER.match(value) or value in _NOT_FOR_KEYS or value.startswith(IDENTITY_HEADERS):
+        raise RefusalError(
+            "not a header that keys can be sent in",
+            allowed=f"a name in lower case; not one that HTTP needs, nor {IDENTITY_HEADERS}*",
+            fix="x-api-key",
+        )
+    return value
+
+
+HeaderName = Annotated[str, AfterValidator(_header)]
+
+
 class ApiKeySource(Model):
     """Where API keys come from."""
 
@@ -204,6 +224,8 @@ class ApiKeySource(Model):
     """With `externalSecrets`: the property of the entry that is the key; empty: the entry itself is."""
     refresh: Duration = "1h"
     """With `externalSecrets`: how often the store is asked."""
+    headers: tuple[HeaderName, ...] = ()
+    """More headers that a key may be sent in, such as `x-api-key`, besides `Authorization`."""
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -248,3 +270,8 @@ class Identity(Model):
     """How callers prove who they are."""
 
     api_keys: ApiKeySource = ApiKeySource()
+    oidc: Issuers = Field(default_factory=dict)
+    """Identity providers whose tokens are accepted, by name."""
+    kubernetes: ServiceAccounts = ServiceAccounts()
+    anonymous: Anonymous = ()
+    """What may be asked for without a credential: the list of models, the health of one."""

@@ -12,6 +12,7 @@ class TelemetryLabels(Model):
     user: bool = True
     tier: bool = True
     model: bool = True
+    team: bool = False
     cost_centre: bool = False
 
 

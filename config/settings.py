@@ -17,6 +17,7 @@ from config.nodes import Nodes
 from config.observability import Observability, Timeouts
 from config.platform import Cluster, Platform
 from config.problems import HIDDEN, ConfigError, Problem, closest, from_pydantic, one_of, shown
+from config.routing import Routing
 from config.tiers import Tiers
 from config.values import Domain
 
@@ -40,6 +41,7 @@ class Settings(Model):
     users: Users = Field(default_factory=dict)
     api_keys: ApiKeys = Field(default_factory=dict)
     models: Models = Field(default_factory=dict)
+    routing: Routing = Routing()
     nodes: Nodes = Field(default_factory=dict)
     observability: Observability = Observability()
     timeouts: Timeouts = Timeouts()
@@ -80,7 +82,13 @@ class Settings(Model):
 
     def host(self, model: str) -> str:
         """The host that a model is called at, such as `simulator.example.com`."""
+        if self.routing.by_path:
+            return f"{self.routing.host}.{self.domain}"
         return f"{host_label(model, self.models[model], self.platform)}.{self.domain}"
+
+    def prefix(self, model: str) -> str:
+        """What stands before `/v1` in the path that a model is called at: nothing, or `/simulator`."""
+        return f"/{model}" if self.routing.by_path else ""
 
     def served_name(self, model: str) -> str:
         """What callers put into the request's `model`."""

@@ -1,17 +1,33 @@
 """Tiers: what a user of each may spend, and what it costs."""
 
 from decimal import Decimal
-from typing import Annotated, cast
+from typing import Annotated, Self, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from config.model import Model
+from config.problems import RefusalError
 from config.values import Allowance, DnsLabel
 
 
 def _unstated() -> Allowance:
     # Runs through Allowance's own validation, which refuses it: a limit must be stated, even if it is `unlimited`.
     return cast("Allowance", None)
+
+
+class ModelLimits(Model):
+    """Limits of a tier that are different for one model; what is not said here is as the tier says."""
+
+    requests: Allowance | None = None
+    tokens: Allowance | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.requests is None and self.tokens is None:
+            raise RefusalError(
+                "says nothing that is different", allowed="requests, tokens, or both", fix="{tokens: 50 per 1m}"
+            )
+        return self
 
 
 class Tier(Model):
@@ -26,6 +42,8 @@ class Tier(Model):
     crosses the limit still passes, the next one does not."""
     price: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Decimal(0)
     """Price of one token, in the currency of the company's bills."""
+    models: dict[DnsLabel, ModelLimits] = Field(default_factory=dict)
+    """Other limits for some models, by the model's name."""
 
 
 Tiers = Annotated[dict[DnsLabel, Tier], Field(min_length=1)]

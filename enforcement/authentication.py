@@ -17,13 +17,16 @@ class Tokens(Protocol):
     """Whoever can tell what a token is worth: a JOSE library with an issuer's keys, an API server."""
 
     def jwt(self, token: str, now: float, *, issuer: str = "", key_set: str = "") -> Mapping[str, Any] | None:
-        """The claims of a valid token; None when it is not.
+        """The claims of a token that is signed and current; None when it is not.
+
+        Whom it names as its issuer and its audience is not looked at, as Authorino does not (SkipIssuerCheck and
+        SkipClientIDCheck in 0.22 to 0.25): that is for the policy to do.
 
         Args:
             token: what was sent.
             now: seconds since the epoch.
-            issuer: URL of the issuer that must have signed it and be named in it; or
-            key_set: URL of the keys that must have signed it, whoever it names.
+            issuer: URL of the issuer whose keys must have signed it; or
+            key_set: URL of the keys themselves.
         """
         ...
 
@@ -105,11 +108,12 @@ class Authorino:
         self, policy: Effective, request: Request, attributes: Mapping[str, Any], now: float
     ) -> tuple[Mapping[str, Any] | None, list[str]]:
         tried: list[str] = []
-        for name, rule in policy.section("authentication").items():
+        rules = policy.section("authentication").items()
+        for name, rule in sorted(rules, key=lambda named: int(named[1].get("priority", 0))):
             if not _applies(items_of(rule.get("when")), attributes):
                 tried.append(f"{name}: does not apply")
                 continue
-            credential = credential_of(fields_of(rule.get("credentials")), request)
+            credential = "" if "anonymous" in rule else credential_of(fields_of(rule.get("credentials")), request)
             identity = self._identity(rule, credential, now) if credential is not None else None
             if identity is None:
                 tried.append(f"{name}: {'no credential' if credential is None else 'not accepted'}")
@@ -121,6 +125,8 @@ class Authorino:
         return None, tried or ["no way to authenticate"]
 
     def _identity(self, rule: Mapping[str, Any], credential: str, now: float) -> Mapping[str, Any] | None:
+        if "anonymous" in rule:
+            return {"anonymous": True}
         if "apiKey" in rule:
             return self._key(rule["apiKey"], credential)
         if "jwt" in rule:

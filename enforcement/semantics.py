@@ -7,8 +7,8 @@ KUADRANT = "1.4.2"
 
 NOT_MODELLED = (
     "HTTPRoute path matches by regular expression",
-    "AuthPolicy: metadata, callbacks, SpiceDB, SubjectAccessReview, OAuth2 introspection, x509, plain, anonymous",
-    "AuthPolicy: caches, priorities of evaluators, selectors with modifiers (@extract and the like)",
+    "AuthPolicy: metadata, callbacks, SpiceDB, SubjectAccessReview, OAuth2 introspection, x509, plain",
+    "AuthPolicy: caches, selectors with modifiers (@extract and the like)",
     "Limitador's Redis storage: its check and its increment are two steps, so that simultaneous requests may overshoot",
     "clock skew between replicas of the gateway, and time limits of its calls",
     "token reservation, which releases after 1.5.2 have",

@@ -29,17 +29,17 @@ class KnownKeys:
         self._reviews = dict(reviews or {})
 
     def jwt(self, token: str, now: float, *, issuer: str = "", key_set: str = "") -> Mapping[str, Any] | None:
-        """The claims of a token that one of the keys signed, that has not expired and names its issuer."""
+        """The claims of a token that one of the keys signed and that has not expired, whomever it names."""
         keys = self._key_sets.get(issuer or key_set)
         if keys is None:
             return None
         try:
-            claims = jwt.decode(token, keys, algorithms=_ALGORITHMS).claims
+            claims: Mapping[str, Any] = jwt.decode(token, keys, algorithms=_ALGORITHMS).claims
             rules = jwt.JWTClaimsRegistry(now=int(now), leeway=0, exp={"essential": True})
             rules.validate(claims)
         except (JoseError, ValueError):
             return None
-        return None if issuer and claims.get("iss") != issuer else claims
+        return claims
 
     def review(self, token: str, audiences: Sequence[str]) -> Mapping[str, Any] | None:
         """The status of a token that is meant for one of the audiences."""

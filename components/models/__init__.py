@@ -1,5 +1,6 @@
 """The models layer: serving runtimes, InferenceServices and the routes that lead to them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -11,8 +12,10 @@ from components.layer import Layer, Site, short_hash, wait_for
 from components.models.inference_service import inference_service_spec, predictor_service
 from components.models.runtimes import pulled, runtime_name, serving_runtime_spec
 from components.models.runtimes.simulator import SIMULATOR_FILE, SIMULATOR_SCRIPT
-from components.routes import ACCEPTED, RESOLVED, model_route_spec
+from components.routes import ACCEPTED, RESOLVED, Backend, model_route_spec
 from config.models import Model, Runtime
+from config.routing import QuotaScope
+from config.settings import Settings
 
 _SERVICE_PORT = 80  # the port of the Service that KServe makes for a predictor
 _SERVING = "serving.kserve.io"
@@ -41,8 +44,12 @@ class Models(Layer):
             files = [self._script(script)] if runtime is Runtime.SIMULATOR else []
             spec = pulled(serving_runtime_spec(runtime, profile, script_hash), site.settings.mirror)
             runtimes[runtime] = self._runtime(runtime, spec, files)
-        for name, model in sorted(site.settings.models.items()):
-            self._route(name, self._service(name, model, runtimes[model.runtime]))
+        services = {
+            name: self._service(name, model, runtimes[model.runtime])
+            for name, model in sorted(site.settings.models.items())
+        }
+        for route, models in routed_together(site.settings).items():
+            self._route(route, models, [services[model] for model in models])
         self.register_outputs({})
 
     def _script(self, script: str) -> ConfigMap:
@@ -79,15 +86,26 @@ class Models(Layer):
             opts=self.options(depends_on=[runtime], ready_within=self.settings.timeouts.model),
         )
 
-    def _route(self, name: str, service: CustomResource) -> None:
+    def _route(self, name: str, models: Sequence[str], services: Sequence[CustomResource]) -> None:
+        settings = self.settings
+        backends = [Backend(settings.prefix(model), predictor_service(model), _SERVICE_PORT) for model in models]
+        spec = model_route_spec(
+            parent_ref(settings), settings.host(models[0]), backends, settings.identity.api_keys.headers
+        )
         CustomResource(
             f"route-{name}",
             api_version=GATEWAY_API,
             kind="HTTPRoute",
             metadata=self.metadata(name, self.namespace, annotations=wait_for(ACCEPTED, RESOLVED)),
-            spec=model_route_spec(
-                parent_ref(self.settings), self.settings.host(name), predictor_service(name), _SERVICE_PORT
-            ),
-            # The Service behind the route exists once the model is ready.
-            opts=self.options(depends_on=[service, self._routes_after], ready_within=self.settings.timeouts.route),
+            spec=spec,
+            # The Services behind the route exist once the models are ready.
+            opts=self.options(depends_on=[*services, self._routes_after], ready_within=settings.timeouts.route),
         )
+
+
+def routed_together(settings: Settings) -> dict[str, list[str]]:
+    """The models of each HTTPRoute by its name: each by itself, or all on one, for a quota counted over all."""
+    names = sorted(settings.models)
+    if settings.routing.quota is QuotaScope.ACROSS_MODELS:
+        return {settings.routing.host: names} if names else {}
+    return {name: [name] for name in names}

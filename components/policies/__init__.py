@@ -6,10 +6,9 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.gateway import parent_ref
-from components.identity import key_selector
 from components.layer import Layer, Site, wait_for
 from components.policies.auth import auth_policy_spec
-from components.policies.limits import limits_spec
+from components.policies.limits import request_limits_spec, token_limits_spec
 from components.policies.telemetry import telemetry_spec
 
 AUTH_POLICY = "gateway-auth"
@@ -27,12 +26,11 @@ class Policies(Layer):
         super().__init__("policies", site, opts)
         settings = site.settings
         target = parent_ref(settings)
-        keys = key_selector(settings.identity.api_keys, site.stack)
-        auth = self._policy(AUTH_POLICY, "kuadrant.io/v1", "AuthPolicy", auth_policy_spec(target, settings.tiers, keys))
-        requests = limits_spec(target, {name: tier.requests for name, tier in settings.tiers.items()})
+        auth = self._policy(AUTH_POLICY, "kuadrant.io/v1", "AuthPolicy", auth_policy_spec(target, settings, site.stack))
+        requests = request_limits_spec(target, settings)
         if requests is not None:
             self._policy(REQUEST_LIMITS, "kuadrant.io/v1", "RateLimitPolicy", requests, auth)
-        tokens = limits_spec(target, {name: tier.tokens for name, tier in settings.tiers.items()})
+        tokens = token_limits_spec(target, settings)
         if tokens is not None:
             self._policy(TOKEN_LIMITS, "kuadrant.io/v1alpha1", "TokenRateLimitPolicy", tokens, auth)
         telemetry = telemetry_spec(target, settings.observability.telemetry_labels)

@@ -32,6 +32,7 @@ from config.observability import TelemetryLabels
 from config.platform import Install, Profile
 from config.settings import Settings
 from tests.golden import check_golden
+from tests.unit.components.sources import EVERY_SOURCE
 from tests.unit.config.bad import GOOD
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -73,6 +74,7 @@ AGENT = User.model_validate(
     {"tier": "free", "kind": "program", "models": ["qwen3", "simulator"], "expires": "2027-12-31"}
 )
 TARGET = gateway.parent_ref(KUBERNETES)
+ACROSS = settings(**EVERY_SOURCE)
 
 MIRROR = {
     "registries": {
@@ -146,7 +148,14 @@ BODIES: dict[str, Callable[[], Any]] = {
     "openshift-route": lambda: gateway.route_spec(
         "qwen3-llm.maas.example.com", "inference-gateway-openshift-default", Route()
     ),
-    "model-route": lambda: routes.model_route_spec(TARGET, "qwen3.maas.example.com", "qwen3-predictor", 80),
+    "model-route": lambda: routes.model_route_spec(
+        TARGET, "qwen3.maas.example.com", [routes.Backend("", "qwen3-predictor", 80)]
+    ),
+    "models-route": lambda: routes.model_route_spec(
+        TARGET,
+        ACROSS.host("qwen3"),
+        [routes.Backend(ACROSS.prefix(name), f"{name}-predictor", 80) for name in sorted(ACROSS.models)],
+    ),
     "fallback-route": lambda: routes.fallback_route_spec(TARGET, "maas.example.com"),
     "kserve-settings": lambda: kserve.inferenceservice_settings(KUBERNETES),
     "limitador-redis": lambda: kuadrant.limitador_spec(
@@ -179,9 +188,11 @@ BODIES: dict[str, Callable[[], Any]] = {
         identity.key_labels("golden"),
         identity.key_annotations("agent", AGENT, AGENT.expires),
     ),
-    "auth-policy": lambda: policies.auth_policy_spec(TARGET, KUBERNETES.tiers, identity.key_labels("golden")),
-    "request-limits": lambda: policies.limits_spec(TARGET, {n: t.requests for n, t in KUBERNETES.tiers.items()}),
-    "token-limits": lambda: policies.limits_spec(TARGET, {n: t.tokens for n, t in KUBERNETES.tiers.items()}),
+    "auth-policy": lambda: policies.auth_policy_spec(TARGET, KUBERNETES, "golden"),
+    "auth-policy-every-source": lambda: policies.auth_policy_spec(TARGET, ACROSS, "golden"),
+    "request-limits": lambda: policies.request_limits_spec(TARGET, KUBERNETES),
+    "token-limits": lambda: policies.token_limits_spec(TARGET, KUBERNETES),
+    "token-limits-across-models": lambda: policies.token_limits_spec(TARGET, ACROSS),
     "telemetry": lambda: policies.telemetry_spec(TARGET, TelemetryLabels.model_validate({"costCentre": True})),
     "monitors": lambda: {
         "limitador": observability.limitador_monitor_spec("30s"),

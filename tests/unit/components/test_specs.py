@@ -1,82 +1,104 @@
+from typing import Any
+
 import pytest
 
 from components.identity import key_annotations, key_labels, key_secret_name, key_selector
 from components.kserve import inferenceservice_settings, settings_hash
 from components.models.inference_service import model_args
 from components.policies.auth import auth_policy_spec
-from components.policies.limits import limits_spec
+from components.policies.cel import cel_string
+from components.policies.limits import request_limits_spec, token_limits_spec
 from components.policies.telemetry import telemetry_spec
-from components.routes import INFERENCE_PATHS, model_route_spec
+from components.routes import INFERENCE_PATHS, Backend, model_route_spec
 from config.identity import ApiKeySource, User
 from config.models import Model
 from config.observability import TelemetryLabels
 from config.settings import Settings
-from config.tiers import Tier
-from config.values import Allowance
+from enforcement.expressions import FilterContext, authorino_expression, filter_expression
 from tests.unit.config.bad import GOOD
 
 TARGET = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "inference-gateway"}
 
 
-def allowance(value: object) -> Allowance:
-    return Allowance.model_validate(value)
+def limits(**tiers: object) -> dict[str, Any]:
+    """The token limits of a stack with these tiers' tokens, or with these tiers."""
+    whole = {
+        name: {"level": level, "requests": "unlimited", **(tier if isinstance(tier, dict) else {"tokens": tier})}
+        for level, (name, tier) in enumerate(tiers.items())
+    }
+    stack = Settings.load("dev", GOOD | {"tiers": whole, "users": {}, "apiKeys": {}})
+    return (token_limits_spec(TARGET, stack) or {"limits": {}})["limits"]
 
 
 def test_several_windows_of_a_tier_are_rates_of_one_limit() -> None:
-    spec = limits_spec(TARGET, {"free": allowance(["100 per 1m", "5000 per 24h"])})
-    assert spec is not None
-    assert list(spec["limits"]) == ["free"], "with two limits, Kuadrant would count each token twice"
-    assert spec["limits"]["free"]["rates"] == [{"limit": 100, "window": "1m"}, {"limit": 5000, "window": "24h"}]
+    found = limits(free=["100 per 1m", "5000 per 24h"])
+    assert list(found) == ["free"], "with two limits, Kuadrant would count each token twice"
+    assert found["free"]["rates"] == [{"limit": 100, "window": "1m"}, {"limit": 5000, "window": "24h"}]
 
 
 def test_an_unlimited_tier_has_no_limit_and_others_keep_theirs() -> None:
-    spec = limits_spec(TARGET, {"free": allowance("1 per 1m"), "vip": allowance("unlimited")})
-    assert spec is not None
-    assert list(spec["limits"]) == ["free"]
+    assert list(limits(free="1 per 1m", vip="unlimited")) == ["free"]
 
 
 def test_there_is_no_policy_when_every_tier_is_unlimited() -> None:
-    assert limits_spec(TARGET, {"vip": allowance("unlimited")}) is None, "both CRDs refuse a policy without limits"
+    tiers = {"vip": {"level": 0, "requests": "unlimited", "tokens": "unlimited"}}
+    stack = Settings.load("dev", GOOD | {"tiers": tiers, "users": {}, "apiKeys": {}})
+    assert token_limits_spec(TARGET, stack) is None, "both CRDs refuse a policy without limits"
+    assert request_limits_spec(TARGET, stack) is None
 
 
 def test_limits_count_by_user_on_the_path_without_its_query() -> None:
-    spec = limits_spec(TARGET, {"free": allowance("1 per 1m")})
-    assert spec is not None
-    limit = spec["limits"]["free"]
+    limit = limits(free="1 per 1m")["free"]
     assert limit["counters"] == [{"expression": "auth.identity.userid"}]
-    paths = limit["when"][1]["predicate"]
+    paths = limit["when"][0]["predicate"]
     assert "request.url_path" in paths, "request.path has the query in it: ?x=1 would be a way around"
 
 
+def test_a_models_own_limit_takes_the_place_of_the_tiers() -> None:
+    found = limits(
+        free={"tokens": "100 per 1m", "models": {"qwen3": {"tokens": "50 per 1m"}}},
+        vip={"tokens": "9 per 1m", "models": {"qwen3": {"tokens": "unlimited"}}},
+    )
+    assert list(found) == ["free", "free.qwen3", "vip"]
+    assert found["free.qwen3"]["rates"] == [{"limit": 50, "window": "1m"}]
+
+
 def test_each_counted_path_is_routed_and_each_routed_post_is_counted() -> None:
-    rule = model_route_spec(TARGET, "a.example.com", "a-predictor", 80)["rules"][0]
+    rule = model_route_spec(TARGET, "a.example.com", [Backend("", "a-predictor", 80)])["rules"][0]
     posts = {match["path"]["value"] for match in rule["matches"] if match["method"] == "POST"}
     assert posts == set(INFERENCE_PATHS)
 
 
 def test_the_callers_credentials_do_not_reach_the_model() -> None:
-    rule = model_route_spec(TARGET, "a.example.com", "a-predictor", 80)["rules"][0]
-    assert {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["authorization"]}} in rule["filters"]
+    rule = model_route_spec(TARGET, "a.example.com", [Backend("", "a-predictor", 80)])["rules"][0]
+    assert {*rule["filters"][0]["requestHeaderModifier"]["remove"]} >= {"authorization", "cookie", "x-api-key"}
 
 
-def test_a_tier_name_cannot_break_out_of_its_expression() -> None:
-    tier = Tier.model_validate({"level": 0, "requests": "unlimited", "tokens": "unlimited"})
-    spec = auth_policy_spec(TARGET, {'x" || true || "': tier}, key_labels("dev"))
-    predicate = spec["rules"]["authorization"]["has-a-tier"]["patternMatching"]["patterns"][0]["predicate"]
-    assert predicate.endswith('in ["x\\" || true || \\""]')
+def test_a_header_that_keys_may_be_in_does_not_reach_the_model() -> None:
+    rule = model_route_spec(TARGET, "a.example.com", [Backend("", "a-predictor", 80)], ["x-our-key"])["rules"][0]
+    assert "x-our-key" in rule["filters"][0]["requestHeaderModifier"]["remove"]
+
+
+@pytest.mark.parametrize("text", ['x" || true || "', "a\\", "line\nfeed", "\u2028", "\U0001f600", "'"])
+def test_a_text_cannot_break_out_of_its_expression(text: str) -> None:
+    for value in (
+        authorino_expression(cel_string(text)).value({}),
+        filter_expression(cel_string(text)).value(FilterContext({})),
+    ):
+        assert value == text
 
 
 def test_keys_of_another_stack_are_not_accepted() -> None:
-    spec = auth_policy_spec(TARGET, {}, key_labels("blue"))
+    spec = auth_policy_spec(TARGET, Settings.load("blue", GOOD), "blue")
     for method in spec["rules"]["authentication"].values():
         assert method["apiKey"]["selector"]["matchLabels"]["maas.kuadrant.io/stack"] == "blue"
         assert "allNamespaces" not in method["apiKey"], "any namespace could add keys"
 
 
 def test_each_telemetry_label_can_be_turned_off() -> None:
-    everything = TelemetryLabels.model_validate({"costCentre": True})
+    everything = TelemetryLabels.model_validate({"costCentre": True, "team": True})
     assert set(telemetry_spec(TARGET, everything)["metrics"]["default"]["labels"]) == {
-        "user", "tier", "model", "cost_centre",
+        "user", "tier", "model", "team", "cost_centre",
     }  # fmt: skip
     for name in TelemetryLabels.model_fields:
         labels = telemetry_spec(TARGET, everything.model_copy(update={name: False}))["metrics"]["default"]["labels"]

@@ -22,6 +22,8 @@ GOOD: dict[str, Any] = {
 ON_OPENSHIFT = {"platform/profile": "openshift"}
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
+SSO = {"issuerUrl": "https://sso.example.com", "audiences": ["maas"], "groups": {"staff": "free"}}
+
 ABSENT = object()
 """As the new value: the key is taken away."""
 
@@ -112,6 +114,40 @@ BAD: tuple[Bad, ...] = (
     Bad("apiKeys/alice", ["x" * 40, "x" * 40], "maas:apiKeys.alice", "the same key twice"),
     Bad("apiKeys/alice", ["x" * 40, {"key": "b" * 40}], "maas:apiKeys.bob", "the same key as user 'alice'"),
     Bad("apiKeys/alice", {"key": "x" * 40, "expires": "soon"}, "maas:apiKeys.alice[0].expires", "not a point in time"),
+    Bad("identity", {"apiKeys": {"headers": ["cookie"]}}, "maas:identity.apiKeys.headers[0]", "keys can be sent in",
+        "x-api-key"),
+    Bad("identity", {"apiKeys": {"headers": ["x-maas-key"]}}, "maas:identity.apiKeys.headers[0]", "x-maas-*"),
+    Bad("identity", {"oidc": {"sso": {**SSO, "issuerUrl": "http://sso.example.com"}}}, "maas:identity.oidc.sso",
+        "plain HTTP", "https://sso.example.com"),
+    Bad("identity", {"oidc": {"sso": {**SSO, "issuerUrl": "sso.example.com"}}}, "maas:identity.oidc.sso.issuerUrl",
+        "not the URL"),
+    Bad("identity", {"oidc": {"sso": {**SSO, "audiences": []}}}, "maas:identity.oidc.sso.audiences", "somebody else"),
+    Bad("identity", {"oidc": {"sso": {**SSO, "groups": {}}}}, "maas:identity.oidc.sso", "would get a tier"),
+    Bad("identity", {"oidc": {"sso": {**SSO, "groups": {"a b": "free"}}}}, "maas:identity.oidc.sso.groups.a b",
+        "not a name of a group", "a-b"),
+    Bad("identity", {"oidc": {"sso": {**SSO, "groups": {"a": "fre"}}}}, "maas:identity.oidc.sso.groups.a",
+        "no such tier", "free"),
+    Bad("identity", {"oidc": {"sso": {**SSO, "defaultTier": "fre"}}}, "maas:identity.oidc.sso.defaultTier",
+        "no such tier", "free"),
+    Bad("identity", {"oidc": {"sso": {**SSO, "ttl": "1s"}}}, "maas:identity.oidc.sso", "all the time", "5m"),
+    Bad("identity", {"oidc": {"system": SSO}}, "maas:identity.oidc", "other user ids", "system-tokens"),
+    Bad("identity", {"oidc": {"a": SSO, "b": SSO}}, "maas:identity.oidc.b.issuerUrl", "'a' is the same"),
+    Bad("identity", {"kubernetes": {"accounts": {"a": {"tier": "fre"}}}}, "maas:identity.kubernetes.accounts.a.tier",
+        "no such tier", "free"),
+    Bad("identity", {"kubernetes": {"accounts": {"a": {"tier": "free", "models": ["qwen"]}}}},
+        "maas:identity.kubernetes.accounts.a.models", "no such model", "qwen3"),
+    Bad("identity", {"kubernetes": {"accounts": {"a:b": {"tier": "free"}}}}, "maas:identity.kubernetes.accounts.a:b",
+        "neither a namespace", "team-a"),
+    Bad("identity", {"kubernetes": {"audiences": []}}, "maas:identity.kubernetes.audiences", "somebody else"),
+    Bad("identity", {"anonymous": ["chat"]}, "maas:identity.anonymous[0]", "not one of"),
+    Bad("tiers/free/models", {"qwen": {"tokens": "1 per 1m"}}, "maas:tiers.free.models.qwen", "no such model", "qwen3"),
+    Bad("tiers/free/models", {"qwen3": {}}, "maas:tiers.free.models.qwen3", "nothing that is different"),
+    Bad("routing", {"by": "host", "quota": "acrossModels"}, "maas:routing", "one HTTPRoute cannot",
+        "{by: path, quota: acrossModels}"),
+    Bad("routing", {"quota": "acrossModels"}, "maas:routing.quota", "17 models need as many rules", "perModel",
+        also={"models": {f"m{number}": {"profile": "simulator"} for number in range(17)}}),
+    Bad("routing", {"by": "path"}, "maas:models.qwen3.host", "share the host 'models'",
+        also={"models/qwen3/host": "chat"}),
     Bad("identity", {"apiKeys": {"backend": "vault"}}, "maas:identity.apiKeys.backend", "not one of"),
     Bad("identity", {"apiKeys": {"backend": "existing"}}, "maas:identity.apiKeys", "where the keys are", "selector",
         also={"apiKeys": {}}),
