@@ -5,6 +5,7 @@ import pulumi
 from components.cluster import Cluster
 from components.exports import exports
 from components.gateway import Gateway
+from components.housekeeping import Housekeeping
 from components.identity import Identity
 from components.kserve import KServe
 from components.kuadrant import Kuadrant
@@ -33,8 +34,10 @@ def after(*needed: pulumi.Resource) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(providers=[cluster.provider], depends_on=list(needed))
 
 
-operators = Operators(site, after())
 platform = Platform(site, after())
+# What stands in the way of others goes first: a second mesh before ours, another product's webhook before models.
+housekeeping = Housekeeping(site, after(platform))
+operators = Operators(site, mesh_after=housekeeping.mesh, opts=after())
 # KServe's and Kuadrant's settings are read by their controllers.
 kserve = KServe(site, after(operators.kserve))
 kuadrant = Kuadrant(site, after(operators.kuadrant))
@@ -46,9 +49,11 @@ identity = Identity(site, after(operators.kuadrant))
 # Policies target the Gateway and are enforced by Kuadrant.
 policies = Policies(site, after(operators.kuadrant, kuadrant, gateway))
 # Models start meanwhile; a route to one opens only when the policies hold.
-models = Models(site, routes_after=policies, opts=after(operators.kserve, kserve, platform))
+serving = (operators.kserve, kserve, *housekeeping.kserve)
+models = Models(site, routes_after=policies, opts=after(*serving, platform))
 # Monitors are served by the Prometheus operator and stand beside what they watch.
-observability = Observability(site, after(operators.monitoring, operators.kuadrant, platform))
+monitoring = (operators.monitoring, *housekeeping.monitoring)
+observability = Observability(site, after(*monitoring, operators.kuadrant, platform))
 
 for name, value in exports(site.settings).items():
     pulumi.export(name, value)

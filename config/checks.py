@@ -268,6 +268,21 @@ def security_constraints_need_openshift(platform: Platform) -> Iterator[Problem]
         yield Problem("maas:platform.scc", shown(platform.scc), why, Scc.RESTRICTED, Scc.RESTRICTED)
 
 
+def housekeeping_fits_the_cluster(platform: Platform) -> Iterator[Problem]:
+    """What is changed once on a cluster has to be there, and must not be ours."""
+    monitoring, clean_up = platform.monitoring, platform.clean_up
+    if monitoring.user_workload == "managed" and platform.profile is not Profile.OPENSHIFT:
+        key, why = "maas:platform.monitoring.userWorkload", "user-workload monitoring exists on OpenShift only"
+        yield Problem(key, shown(monitoring.user_workload), why, "existing", "existing")
+    key = "maas:platform.cleanUp.sailNamespace"
+    if clean_up.sail_namespace != type(clean_up)().sail_namespace and not clean_up.sail_operator:
+        why = "nothing is cleaned up there"
+        yield Problem(key, shown(clean_up.sail_namespace), why, "with sailOperator: true", "sailOperator: true")
+    if clean_up.sail_operator and clean_up.sail_namespace in {platform.namespace, "istio-system"}:
+        why = "an Istio there may be the one that runs the gateway"
+        yield Problem(key, shown(clean_up.sail_namespace), why, "the namespace of the other mesh", "gateway-system")
+
+
 def namespaces_differ(platform: Platform) -> Iterator[Problem]:
     """Ours is created and deleted with the stack: it cannot be an operator's."""
     theirs = {"kserve": platform.kserve.namespace, "kuadrant": platform.kuadrant.namespace}
@@ -420,6 +435,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     route_and_listener_fit,
     ports_fit_the_exposure,
     security_constraints_need_openshift,
+    housekeeping_fits_the_cluster,
     namespaces_differ,
     operators_can_be_installed_so,
     operators_are_told_what_they_can_use,

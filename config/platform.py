@@ -91,6 +91,23 @@ class ServiceMesh(Operator):
 class Monitoring(Operator):
     """A Prometheus operator, or OpenShift's user-workload monitoring."""
 
+    user_workload: Literal["managed", "existing"] = "existing"
+    """On OpenShift. `managed`: `enableUserWorkload: true` is merged into the cluster's monitoring configuration, where
+    the stack wants monitors; it stays when the stack goes. `existing`: the cluster's owner has done so."""
+
+
+class CleanUp(Model):
+    """What others left on the cluster and the service cannot live with. Removed only when asked for, once."""
+
+    odh_webhook: bool = False
+    """The webhook `mutating.odh-model-controller.opendatahub.io`, which an OpenDataHub without its controller leaves
+    behind: it refuses every InferenceService."""
+    sail_operator: bool = False
+    """A Sail operator with an Istio of its own, beside the one that runs the gateway: Subscription,
+    ClusterServiceVersion, Deployments, and what that Istio left in our namespace. The gateway is restarted."""
+    sail_namespace: DnsLabel = "gateway-system"
+    """Where that operator is."""
+
 
 class KServeOperator(Operator):
     """KServe, which turns InferenceServices into Deployments and Services."""
@@ -148,6 +165,7 @@ class Platform(Model):
     kuadrant: KuadrantOperator = KuadrantOperator()
     monitoring: Monitoring = Monitoring()
     grafana: Operator = Operator()
+    clean_up: CleanUp = CleanUp()
 
 
 class Cluster(Model):

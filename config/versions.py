@@ -6,6 +6,9 @@ VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.11.0"
 # renovate: datasource=docker depName=python
 SIMULATOR_IMAGE = "docker.io/library/python:3.12.11-slim-bookworm"
 
+HOUSEKEEPING_IMAGE = SIMULATOR_IMAGE
+"""What runs the steps of components/housekeeping: any image with Python 3.11 or newer."""
+
 # renovate: datasource=github-releases depName=kubernetes-sigs/gateway-api
 GATEWAY_API_VERSION = "v1.3.0"
 GATEWAY_API_MANIFEST = (

@@ -4,7 +4,7 @@ One component for each way of installing (helm.py, olm.py, preinstalled.py, mani
 (catalogue.py, values.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import pulumi
@@ -16,6 +16,7 @@ from components.operators.catalogue import DECLARATIONS, Declaration, package, r
 from components.operators.environment import (
     CONTROLLERS,
     boot_annotations,
+    is_patched,
     kuadrant_environment,
     patch_operator,
 )
@@ -50,9 +51,10 @@ def _by_helm(declaration: Declaration, site: Site, opts: pulumi.ResourceOptions)
 
 def _by_olm(declaration: Declaration, site: Site, opts: pulumi.ResourceOptions) -> pulumi.Resource:
     settings = site.settings
-    ours = declaration.name == KUADRANT and settings.platform.kuadrant.manages_environment
+    is_kuadrant = declaration.name == KUADRANT
+    ours = is_kuadrant and settings.platform.kuadrant.manages_environment
     environment = kuadrant_environment(settings) if ours else {}
-    annotations = boot_annotations(settings) if ours else {}
+    annotations = boot_annotations(settings) if is_kuadrant else {}
     return OlmPackage(declaration.name, site, package(declaration, settings, environment, annotations), opts)
 
 
@@ -86,8 +88,7 @@ class Operator(Installation):
             self._cert_manager(installed)
         if declaration.name == SERVICE_MESH and platform.service_mesh.class_managed_on(platform.profile):
             self._gateway_class(installed)
-        # OLM has the environment from the Subscription.
-        if declaration.name == KUADRANT and platform.kuadrant.manages_environment and install is not Install.OLM:
+        if declaration.name == KUADRANT and is_patched(site.settings):
             patch_operator(self, site, installed)
         self.register_outputs({})
 
@@ -130,7 +131,16 @@ class Operators(Layer):
     monitoring: pulumi.Resource
     grafana: pulumi.Resource
 
-    def __init__(self, site: Site, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, site: Site, *, mesh_after: Sequence[pulumi.Resource] = (), opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Install the operators.
+
+        Args:
+            site: the stack.
+            mesh_after: what must be done before the mesh is looked for.
+            opts: options of the layer.
+        """
         super().__init__("operators", site, opts)
         places = self._places()
         there: dict[str, pulumi.Resource] = {
@@ -138,6 +148,8 @@ class Operators(Layer):
         }
         for declaration in DECLARATIONS:
             needed = [there[name] for name in declaration.after]
+            if declaration.name == SERVICE_MESH:
+                needed += mesh_after
             if declaration.of(site.settings.platform).install is not Install.PREINSTALLED:
                 needed += places[declaration.namespace(site.settings.platform)]
             there[declaration.name] = Operator(

@@ -88,6 +88,8 @@ class Declaration:
         return operator
 
 
+_POSTRENDER = "./components/operators/postrender.py"
+"""For charts with CRDs among their templates: they stay when the release goes. Others keep theirs by themselves."""
 _KUADRANT_UPSTREAM = Offer(
     "kuadrant-operator", KUADRANT_CHANNEL, "kuadrant-operator", KUADRANT_CATALOG, KUADRANT_VERSION
 )
@@ -144,10 +146,8 @@ DECLARATIONS: tuple[Declaration, ...] = (
             KSERVE_CHARTS,
             KSERVE_VERSION,
             (
-                Chart("kserve-crd", values.kserve_crd),
-                # The chart creates runtimes before the webhook that checks them answers: its first run always fails.
-                # The service has runtimes of its own, so those are left out.
-                Chart("kserve", values.kserve, postrender="./components/operators/without_runtimes.py"),
+                Chart("kserve-crd", values.kserve_crd, _POSTRENDER),
+                Chart("kserve", values.kserve, _POSTRENDER),
             ),
         ),
     ),
@@ -157,7 +157,7 @@ DECLARATIONS: tuple[Declaration, ...] = (
         key="kuadrant",
         namespace=lambda platform: platform.kuadrant.namespace,
         after=("gateway-api", "service-mesh", "cert-manager", "monitoring"),
-        charts=Charts(KUADRANT_CHARTS, KUADRANT_VERSION, (Chart("kuadrant-operator", values.kuadrant),)),
+        charts=Charts(KUADRANT_CHARTS, KUADRANT_VERSION, (Chart("kuadrant-operator", values.kuadrant, _POSTRENDER),)),
         offers={
             Profile.OPENSHIFT: (_KUADRANT_UPSTREAM, _KUADRANT_PRODUCT),
             Profile.KUBERNETES: (_KUADRANT_UPSTREAM,),

@@ -19,6 +19,8 @@ from config.versions import KUADRANT_VERSION, WASM_SHIM_IMAGES
 OPERATOR = "kuadrant-operator-controller-manager"
 _CONTAINER = "manager"
 BOOT_ANNOTATION = f"{PREFIX}/boot-hash"
+_LOOKED_FOR = frozenset({"cert-manager", "monitoring", "service-mesh"})
+"""What the operator looks for when it starts, and then never again, beside the Gateway API."""
 
 CONTROLLERS = {
     Profile.KUBERNETES: "istio.io/gateway-controller",
@@ -76,7 +78,7 @@ def boot_annotations(settings: Settings) -> dict[str, str]:
     platform = settings.platform
     looked_for: dict[str, Any] = {"gatewayApi": [platform.gateway_api.install, platform.gateway_api.version]}
     for declaration in DECLARATIONS:
-        if declaration.name in {"cert-manager", "monitoring", "service-mesh", "kuadrant"}:
+        if declaration.name in {*_LOOKED_FOR, "kuadrant"}:
             operator = declaration.of(platform)
             default = declaration.charts.version if declaration.charts else None
             looked_for[declaration.key] = [operator.install, operator.version or default]
@@ -84,16 +86,36 @@ def boot_annotations(settings: Settings) -> dict[str, str]:
     return {BOOT_ANNOTATION: short_hash(text)}
 
 
+def is_patched(settings: Settings) -> bool:
+    """Whether the operator's Deployment is patched: for its environment, or to restart it.
+
+    OLM has both from the Subscription. An operator that was there before is restarted only where the stack brings
+    something that it looks for; it may have started without.
+    """
+    kuadrant = settings.platform.kuadrant
+    if kuadrant.install is Install.OLM:
+        return False
+    return kuadrant.manages_environment or kuadrant.install is Install.HELM or brings_something(settings)
+
+
+def brings_something(settings: Settings) -> bool:
+    """Whether the stack installs anything that Kuadrant's operator looks for when it starts."""
+    platform = settings.platform
+    installs = [each.of(platform).install for each in DECLARATIONS if each.name in _LOOKED_FOR]
+    return platform.gateway_api.install == "manifest" or any(each is not Install.PREINSTALLED for each in installs)
+
+
 def operator_patch(settings: Settings) -> dict[str, Any]:
     """What we set on the operator's Deployment. A changed pod template restarts it, an unchanged one does not."""
-    environment = kuadrant_environment(settings)
-    container = {
-        "name": _CONTAINER,
-        "env": [{"name": name, "value": value} for name, value in sorted(environment.items())],
-    }
-    return {
-        "template": {"metadata": {"annotations": boot_annotations(settings)}, "spec": {"containers": [container]}},
-    }
+    template: dict[str, Any] = {"metadata": {"annotations": boot_annotations(settings)}}
+    if settings.platform.kuadrant.manages_environment:
+        environment = kuadrant_environment(settings)
+        container = {
+            "name": _CONTAINER,
+            "env": [{"name": name, "value": value} for name, value in sorted(environment.items())],
+        }
+        template["spec"] = {"containers": [container]}
+    return {"template": template}
 
 
 def patch_operator(part_of: Installation, site: Site, installed: pulumi.Resource) -> DeploymentPatch:

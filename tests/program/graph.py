@@ -1,8 +1,11 @@
 """What waits for what in a recording of the program."""
 
+import re
 from collections.abc import Iterator
 
 from cli.recorder import Object, Recording, Resource
+
+_HASH_OF_STEP = re.compile(r"(/Job/.*)-[0-9a-f]{8}$")
 
 
 def key(each: Object) -> str:
@@ -55,11 +58,14 @@ def installed_by(recording: Recording, operator: str) -> set[str]:
 
 
 def listed(recording: Recording) -> list[str]:
-    """Every object, Helm release and manifest file of a recording, one line each, sorted."""
+    """Every object, Helm release and manifest file of a recording, one line each, sorted.
+
+    A one-time step's Job has a hash in its name, which says when it runs and not what it does: it is left out.
+    """
     lines = [f"{key(each)}{' (patch)' if each.is_patch else ''}" for each in recording.objects]
     for each in recording.resources:
         if each.type == "kubernetes:helm.sh/v3:Release":
             lines.append(f"{each.layer}/Release/{each.inputs['namespace']}/{each.inputs['name']}")
         elif each.type == "kubernetes:yaml/v2:ConfigFile":
             lines.append(f"{each.layer}/ConfigFile//{each.name}")
-    return sorted(lines)
+    return sorted(_HASH_OF_STEP.sub(r"\1", line) for line in lines)

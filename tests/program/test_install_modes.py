@@ -9,6 +9,7 @@ import pytest
 
 from cli.recorder import Object, Recording, record, stack_config
 from components.operators.catalogue import DECLARATIONS
+from components.operators.environment import OPERATOR
 from config.platform import AVAILABLE_INSTALLS, Install
 from tests.program.graph import installed_by, key, listed, reaches
 
@@ -152,11 +153,34 @@ def test_the_matrix_meets_every_allowed_pair() -> None:
         assert met == wanted
 
 
+def brings_what_kuadrant_looks_for(profile: str, mix: Mix) -> bool:
+    """Whether a Kuadrant that was there before has to be restarted: the Gateway API is installed on Kubernetes."""
+    others = {install for name, install in mix if name in {"certManager", "serviceMesh", "monitoring"}}
+    return profile == "kubernetes" or others != {Install.PREINSTALLED}
+
+
+@pytest.mark.parametrize(
+    ("profile", "mix"), [case for case in MATRIX if dict(case[1])["kuadrant"] is Install.PREINSTALLED], ids=named
+)
+def test_a_kuadrant_that_was_there_before_is_restarted_by_what_the_stack_brings_and_keeps_its_environment(
+    profile: str, mix: Mix
+) -> None:
+    recording = recorded(profile, mix)
+    patches = [each for each in recording.objects if each.is_patch and each.metadata_name == OPERATOR]
+    assert bool(patches) == brings_what_kuadrant_looks_for(profile, mix)
+    for each in patches:
+        assert set(each.body["spec"]["template"]) == {"metadata"}, "its environment is its owner's"
+        for needed in NEEDS["kuadrant"]:
+            assert installed_by(recording, needed) <= reaches(recording, each), f"restarted before {needed} is there"
+
+
 @pytest.mark.parametrize(("profile", "mix"), MATRIX, ids=named)
 def test_a_mix_has_the_objects_of_its_ways_of_installing_and_no_others(profile: str, mix: Mix) -> None:
     expected = {"ConfigFile//gateway-api"} if profile == "kubernetes" else set[str]()
     for choice in mix:
         expected |= OBJECTS[profile].get(choice, EVERYWHERE.get(choice, set()))
+    if dict(mix)["kuadrant"] is Install.PREINSTALLED and brings_what_kuadrant_looks_for(profile, mix):
+        expected.add("Deployment/kuadrant-system/kuadrant-operator-controller-manager (patch)")
     found = {
         line.removeprefix("operators/") for line in listed(recorded(profile, mix)) if line.startswith("operators/")
     }

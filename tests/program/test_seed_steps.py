@@ -1,5 +1,6 @@
 """Each manual step of the original demonstration, and what does it now: an object of a stack, or why none is needed."""
 
+import json
 from dataclasses import dataclass
 from functools import cache
 
@@ -73,12 +74,32 @@ STEPS = (
         "dev",
     ),
     Step("kick the operator (OpenShift: an annotation)", "operators/Subscription/kuadrant-system/kuadrant-operator"),
+    Step(
+        "delete the Sail operator's subscription, CSV, deployment and its istiod in gateway-system",
+        "housekeeping/Job/llm/maas-housekeeping-sail-operator",
+        "everything",
+    ),
+    Step(
+        "delete the ConfigMap istio-ca-root-cert in llm",
+        "housekeeping/Role/llm/maas-housekeeping-sail-operator",
+        "everything",
+    ),
+    Step(
+        "delete leftover replica sets, restart the gateway",
+        "housekeeping/RoleBinding/llm/maas-housekeeping-sail-operator",
+        "everything",
+    ),
     # 7. models
     Step("apply 02b-openshift-scc.yaml: service account", "platform/ServiceAccount/llm/models"),
     Step("apply vllm-simulator-kserve-openshift.yaml: runtime", "models/ServingRuntime/llm/maas-simulator"),
     Step("apply vllm-simulator-kserve-openshift.yaml: model", "models/InferenceService/llm/simulator"),
     Step("apply vllm-latest-runtime-openshift.yaml", "models/ServingRuntime/llm/maas-vllm"),
     Step("apply qwen3-0.6b-vllm-raw-openshift.yaml", "models/InferenceService/llm/qwen3"),
+    Step(
+        "delete the webhook mutating.odh-model-controller.opendatahub.io",
+        "housekeeping/Job/llm/maas-housekeeping-odh-webhook",
+        "everything",
+    ),
     # 8. authentication and limits
     Step("apply 06-auth-policies-apikey.yaml", "policies/AuthPolicy/llm/gateway-auth"),
     Step("apply 07-rate-limit-policies.yaml", "policies/RateLimitPolicy/llm/gateway-request-limits"),
@@ -87,6 +108,10 @@ STEPS = (
     Step("apply -k kustomize/prometheus: limitador", "observability/ServiceMonitor/kuadrant-system/maas-limitador"),
     Step("apply -k kustomize/prometheus: authorino", "observability/ServiceMonitor/kuadrant-system/maas-authorino"),
     Step("apply 09-token-rate-limit-servicemonitor-envoy-shim.yaml", "observability/PodMonitor/llm/maas-gateway"),
+    Step(
+        "the cluster has user-workload monitoring",
+        "housekeeping/Job/llm/maas-housekeeping-user-workload-monitoring",
+    ),
     Step("label namespace llm openshift.io/user-monitoring=true", "platform/Namespace//llm"),
     Step("the cluster has a Prometheus operator", "operators/Release/monitoring/kube-prometheus-stack", "dev"),
     Step("the cluster has the Grafana operator", "operators/Subscription/grafana/grafana-operator"),
@@ -94,17 +119,7 @@ STEPS = (
 
 NOT_NEEDED = (
     NotNeeded(
-        "delete the Sail operator's subscription, CSV, deployment and its istiod in gateway-system",
-        "they came with the overlay `standard`; a plain Subscription to Kuadrant brings no mesh",
-        "gateway-system",
-    ),
-    NotNeeded(
-        "delete the ConfigMap istio-ca-root-cert in llm",
-        "it was the second istiod's; there is none",
-        "istio-ca-root-cert",
-    ),
-    NotNeeded(
-        "apply gateway, routes and Routes again, delete leftover replica sets, restart the gateway",
+        "apply gateway, routes and Routes again",
         "the gateway is made once, after its class is accepted by the one controller",
         "ReplicaSet",
     ),
@@ -117,11 +132,6 @@ NOT_NEEDED = (
         "annotate the TokenRateLimitPolicy, or delete the WasmPlugin, to force a reconciliation",
         "the operator restarts when its environment changes, and reconciles everything when it starts",
         "force-reconcile",
-    ),
-    NotNeeded(
-        "delete the webhook mutating.odh-model-controller.opendatahub.io",
-        "it belongs to another product, whose owner decides: `./maas doctor --stack` names it",
-        "MutatingWebhookConfiguration",
     ),
     NotNeeded(
         "grant the SCC kserve-scc to the models",
@@ -138,7 +148,18 @@ NOT_NEEDED = (
 
 @cache
 def recorded(stack: str) -> Recording:
-    return record(stack, *stack_config(stack))
+    """A stack; `everything` is ocp with what is off there unless somebody asks for it."""
+    if stack != "everything":
+        return record(stack, *stack_config(stack))
+    config, secrets = stack_config("ocp")
+    platform = json.loads(config["maas:platform"])
+    platform["cleanUp"] = {"odhWebhook": True, "sailOperator": True}
+    return record("ocp", config | {"maas:platform": json.dumps(platform)}, secrets)
+
+
+def test_nothing_of_others_is_removed_unless_the_stack_asks_for_it() -> None:
+    for stack in ("dev", "ocp", "sandbox"):
+        assert not [line for line in listed(recorded(stack)) if "sail-operator" in line or "odh-webhook" in line]
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.step)

@@ -46,7 +46,7 @@ class Program:
         platform = self.platform | {"kuadrant": kuadrant}
         settings = Settings.load("olm", GOOD | {"platform": platform, "timeouts": {"operator": self.within}})
         site = Site("olm", settings)
-        Operators(site, pulumi.ResourceOptions(providers=[Cluster(site).provider]))
+        Operators(site, opts=pulumi.ResourceOptions(providers=[Cluster(site).provider]))
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from components.operators import catalogue, environment, helm, olm
 from components.operators.catalogue import Declaration
-from components.operators.without_runtimes import without_runtimes
+from components.operators.postrender import post_rendered
 from config.settings import Settings
 from tests.unit.config.bad import GOOD
 
@@ -141,7 +142,37 @@ def test_the_post_renderer_leaves_out_the_runtimes_and_nothing_else() -> None:
         "---\napiVersion: serving.kserve.io/v1alpha1\nkind: ClusterServingRuntime\nmetadata:\n  name: b\n"
         "---\napiVersion: v1\nkind: ConfigMap\ndata:\n  text: |\n    kind: ClusterServingRuntime\n"
     )
-    kept = without_runtimes(rendered)
+    kept = post_rendered(rendered)
     assert "name: b" not in kept
     assert "kind: Service\n" in kept
     assert "    kind: ClusterServingRuntime" in kept, "text inside an object is not an object"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "  name: a.b\n",
+        "  annotations:\n    other: '1'\n  name: a.b\n",
+        "  annotations: {}\n  name: a.b\n",
+        "  name: a.b\n  annotations:\n    helm.sh/resource-policy: delete\n    other: '1'\n",
+        "    labels:\n      x: y\n    # of its own\n\n    name: a.b\n",
+    ],
+)
+def test_the_post_renderer_keeps_a_definition_whatever_its_chart_says_and_changes_nothing_else(metadata: str) -> None:
+    text = (
+        f"apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n{metadata}"
+        "spec:\n  versions:\n  - schema:\n      metadata:\n        annotations: {}\n"
+    )
+    before, after = yaml.safe_load(text), yaml.safe_load(post_rendered(text))
+    assert after["metadata"]["annotations"].pop("helm.sh/resource-policy") == "keep"
+    before["metadata"].setdefault("annotations", {}).pop("helm.sh/resource-policy", None)
+    assert after == before
+
+
+def test_a_definition_that_the_post_renderer_cannot_read_is_an_error_and_no_silent_loss() -> None:
+    text = "kind: CustomResourceDefinition\nmetadata: {name: a.b}\n"
+    with pytest.raises(ValueError, match="no metadata"):
+        post_rendered(text)
+    text = "kind: CustomResourceDefinition\nmetadata:\n  annotations: {a: b}\n"
+    with pytest.raises(ValueError, match="annotations"):
+        post_rendered(text)
