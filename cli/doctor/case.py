@@ -7,8 +7,10 @@ from typing import Any, cast
 
 from cli.doctor.snapshot import Kind, Listing, Manifest, Snapshot
 from cli.recorder import Object
+from components.housekeeping.cluster_steps import MONITORING_NAMESPACE
 from components.kserve import CONFIG_MAP
 from components.layer import STACK_LABEL
+from config.platform import Profile
 from config.settings import Settings
 from sandbox.kube import conditions, reference
 
@@ -81,8 +83,14 @@ def listings(settings: Settings, wanted: Iterable[Object]) -> set[Listing]:
         Listing(*LIMITADOR, kuadrant),
         Listing(*AUTHORINO, kuadrant),
         *(Listing(*kind) for kind in OPTIONAL),
+        *([Listing("v1", "ConfigMap", MONITORING_NAMESPACE)] if user_workload_matters(settings) else []),
         *(Listing("v1", "Secret", llm) for each in wanted if _certificates(each.body)),
     }
+
+
+def user_workload_matters(settings: Settings) -> bool:
+    """Whether the stack's monitors are read by OpenShift's own monitoring, which has to be told so."""
+    return settings.platform.profile is Profile.OPENSHIFT and settings.observability.monitors
 
 
 def certificates(gateway: Mapping[str, Any]) -> list[str]:

@@ -96,7 +96,11 @@ class Api:
             token = environment.get("MAAS_API_TOKEN") or (account / "token").read_text(encoding="utf-8").strip()
         except OSError as error:
             raise StepError(f"no token: {error}") from error
-        return cls(server, token, environment.get("MAAS_API_CA") or str(account / "ca.crt"))
+        authority = environment.get("MAAS_API_CA") or str(account / "ca.crt")
+        try:
+            return cls(server, token, authority)
+        except OSError as error:
+            raise StepError(f"no certificates to trust in {authority}: {error}") from error
 
     def get(self, path: str) -> Body | None:
         """What is there; None when nothing is, or its kind is not served."""

@@ -23,5 +23,7 @@ class GatewayApiCrds(Installation):
         super().__init__(GATEWAY_API, site, opts)
         settings = site.settings.platform.gateway_api
         if settings.install == "manifest":
-            ConfigFile(GATEWAY_API, file=gateway_api_source(settings), opts=pulumi.ResourceOptions(parent=self))
+            # The engine hands `retain` on to the CRDs: with them would go every Gateway and route, those of others too.
+            opts = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+            ConfigFile(GATEWAY_API, file=gateway_api_source(settings), opts=opts)
         self.register_outputs({})

@@ -346,6 +346,11 @@ def test_what_operators_and_others_need_stays_when_the_stack_goes(stack: str) ->
         assert each.request.retainOnDelete == stays, key(each)
 
 
+def test_the_gateway_apis_crds_stay_with_every_gateway_of_others() -> None:
+    [file] = [each for each in recorded("dev").resources if each.type == "kubernetes:yaml/v2:ConfigFile"]
+    assert file.request.retainOnDelete is True
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_no_image_floats_and_no_pod_is_privileged(stack: str) -> None:
     for each in recorded(stack).objects:

@@ -15,11 +15,9 @@ from components.cluster import Cluster
 from components.layer import Site
 from components.operators import Operators
 from config.settings import Settings
-from sandbox import toolbox
 from sandbox.instance import Sandbox
 from sandbox.kube import Kube
-from sandbox.progress import Silent
-from sandbox.provider import serve
+from tests.engine import engine_stack
 from tests.sandbox.test_control_plane import QUIET_SECONDS, until, with_kube
 from tests.unit.config.bad import GOOD
 
@@ -77,22 +75,10 @@ class Run:
 
 @pytest.fixture
 def run(sandbox_instance: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Run]:
-    engine = toolbox.find("pulumi", Silent())
-    monkeypatch.setenv("PATH", str(engine.parent), prepend=":")
-    with serve(sandbox_instance.kubeconfig) as port:
-        environment = {
-            "PULUMI_BACKEND_URL": f"file://{tmp_path}",
-            "PULUMI_HOME": str(tmp_path / "home"),
-            "PULUMI_CONFIG_PASSPHRASE": "only-a-test",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DEBUG_PROVIDERS": f"kubernetes:{port}",
-        }
-        program = Program()
-        options = auto.LocalWorkspaceOptions(env_vars=environment)
-        run = Run(auto.create_or_select_stack("olm", "operators", program, opts=options), program, sandbox_instance)
-        yield run
-        run.stack.destroy()
-        with_kube(sandbox_instance, gone)
+    program = Program()
+    with engine_stack("olm", program, sandbox_instance.kubeconfig, tmp_path, monkeypatch) as stack:
+        yield Run(stack, program, sandbox_instance)
+    with_kube(sandbox_instance, gone)
 
 
 async def gone(kube: Kube) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from cli.doctor.case import Case
-from cli.doctor.checks import cluster, drift, gateway, keys, kserve, kuadrant, models, operators, security
+from cli.doctor.checks import cluster, drift, gateway, keys, kserve, kuadrant, models, monitoring, operators, security
 from cli.doctor.findings import Finding
 
 Check = Callable[[Case], Iterable[Finding]]
@@ -35,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     keys.duplicates,
     keys.strangers,
     models.models,
+    monitoring.user_workload,
     security.accounts,
     security.sidecars,
     security.keys_from_anywhere,

@@ -1,5 +1,6 @@
 """The operators: running, new enough, installed once, and not in each other's way."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -22,6 +23,7 @@ from cli.doctor.case import (
 )
 from cli.doctor.findings import Finding, Level
 from cli.doctor.snapshot import Manifest
+from components.housekeeping.cluster_steps import ODH_WEBHOOK, SAIL_SUBSCRIPTION
 from components.kserve import CONTROLLER
 from config.platform import Profile
 from sandbox.kube import reference
@@ -194,8 +196,10 @@ def meshes(case: Case) -> Iterator[Finding]:
         if _OWNED_BY_INGRESS in annotations_of(each) or not (openshift or package == "sailoperator"):
             continue
         message = f"installs {package}, a second mesh beside the one that serves the gateway"
+        clean_up = {"sailOperator": True, "sailNamespace": namespace_of(each)}
+        ours = f"maas:platform.cleanUp: {json.dumps(clean_up)}; or " if name_of(each) == SAIL_SUBSCRIPTION else ""
         fix = (
-            f"kubectl delete subscription.operators.coreos.com {name_of(each)} -n {namespace_of(each)}, then its "
+            f"{ours}kubectl delete subscription.operators.coreos.com {name_of(each)} -n {namespace_of(each)}, then its "
             "ClusterServiceVersion; approve no upgrade of it"
         )
         yield Finding("mesh", Level.PROBLEM, ref(each), message, fix)
@@ -206,7 +210,8 @@ def webhooks(case: Case) -> Iterator[Finding]:
     for each in case.cluster.all(*WEBHOOKS):
         if any(_is_odh(webhook) for webhook in items(each.get("webhooks"))):
             message = "OpenDataHub's webhook changes, or refuses, every InferenceService beside KServe's own"
-            fix = f"where OpenDataHub serves no models here: kubectl delete {WEBHOOKS[1].lower()} {name_of(each)}"
+            ours = ", or maas:platform.cleanUp: {odhWebhook: true}" if name_of(each) == ODH_WEBHOOK else ""
+            fix = f"where OpenDataHub serves no models here: kubectl delete {WEBHOOKS[1].lower()} {name_of(each)}{ours}"
             yield Finding("kserve", Level.PROBLEM, ref(each), message, fix)
 
 

@@ -14,9 +14,7 @@ import pulumi_kubernetes as kubernetes
 import pytest
 from pulumi import automation as auto
 
-from sandbox import toolbox
-from sandbox.progress import Silent
-from sandbox.provider import serve
+from tests.engine import engine_stack
 from tests.sandbox.provider.conftest import Cluster
 
 pytestmark = pytest.mark.sandbox
@@ -72,22 +70,9 @@ class Run:
 
 @pytest.fixture
 def run(kubeconfig: Path, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Run]:
-    engine = toolbox.find("pulumi", Silent())
-    monkeypatch.setenv("PATH", str(engine.parent), prepend=":")
-    with serve(kubeconfig) as port:
-        environment = {
-            "PULUMI_BACKEND_URL": f"file://{tmp_path}",
-            "PULUMI_HOME": str(tmp_path / "home"),
-            "PULUMI_CONFIG_PASSPHRASE": "only-a-test",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DEBUG_PROVIDERS": f"kubernetes:{port}",
-        }
-        program = Program(namespace)
-        stack = auto.create_or_select_stack(
-            "test", "conformance", program, opts=auto.LocalWorkspaceOptions(env_vars=environment)
-        )
+    program = Program(namespace)
+    with engine_stack("test", program, kubeconfig, tmp_path, monkeypatch) as stack:
         yield Run(stack, program, tmp_path)
-        stack.destroy()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -116,7 +116,7 @@ STYLES: list[dict[str, Any]] = [
 def test_a_text_that_a_yaml_library_wrote_means_the_same_afterwards_or_is_refused(
     config: dict[str, Any], style: dict[str, Any]
 ) -> None:
-    text = yaml.safe_dump(config, **style, allow_unicode=True, width=30)
+    text = cast("str", yaml.safe_dump(config, **style, allow_unicode=True, width=30))
     try:
         after = with_user_workload(text)
     except StepError:
@@ -157,8 +157,8 @@ def server() -> Generator[tuple[Server, Api]]:
 
         do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 - the library's names
 
-        def log_message(self, *_: object) -> None:
-            return
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            del format, args
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

@@ -483,3 +483,40 @@ def test_what_others_added_to_an_object_of_theirs_is_no_difference() -> None:
     assert not [each for each in cluster.bad() if each.object.endswith(name) and "differs" in each.message]
     containers[0]["env"][1]["value"] = "changed"
     assert [each for each in cluster.bad() if each.object.endswith(name) and "differs" in each.message]
+
+
+MONITORING = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "cluster-monitoring-config", "namespace": "openshift-monitoring"},
+}
+
+
+def monitoring(cluster: Cluster) -> list[Finding]:
+    return [each for each in cluster.findings() if each.check == "monitoring"]
+
+
+@pytest.mark.parametrize(
+    "data", [None, {}, {"config.yaml": "a: [\n"}, {"config.yaml": "enableUserWorkload: false\n"}, {"other": "x"}]
+)
+def test_monitors_that_nobody_reads_on_openshift_are_a_problem(data: Manifest | None) -> None:
+    cluster = Cluster("ocp")
+    if data is not None:
+        cluster.add(MONITORING | {"data": data})
+    [finding] = monitoring(cluster)
+    assert finding.level is Level.PROBLEM
+    assert "beside what is there" in finding.fix
+
+
+def test_user_workload_monitoring_that_is_on_is_well_and_before_the_first_up_it_is_not_missed() -> None:
+    cluster = Cluster("ocp")
+    cluster.add(MONITORING | {"data": {"config.yaml": "a: 1\nenableUserWorkload: true\n"}})
+    assert [each.level for each in monitoring(cluster)] == [Level.OK]
+    [finding] = monitoring(Cluster("ocp", deployed=False))
+    assert "`up` turns it on" in finding.message
+
+
+def test_what_may_not_be_read_of_monitoring_is_not_judged_and_elsewhere_nothing_is_looked_for() -> None:
+    cluster = Cluster("ocp")
+    cluster.denied["v1", "ConfigMap"] = "forbidden"
+    assert monitoring(cluster) == monitoring(Cluster("dev")) == []

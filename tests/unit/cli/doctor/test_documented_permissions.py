@@ -1,4 +1,4 @@
-"""The ClusterRole in docs/platforms covers what the program and the doctor do, where operators are preinstalled."""
+"""The ClusterRoles in docs/platforms cover what the program and the doctor do, where operators are preinstalled."""
 
 import json
 from collections.abc import Iterator
@@ -20,14 +20,17 @@ CHANGE = {"get", "list", "watch", "patch"}
 OWN = CHANGE | {"create", "update", "delete"}
 ONLY_FOR_ADMINISTRATORS = {"original-scc"}
 """Variants that the page says need cluster-admin."""
+DEPLOYER, STEPS = "maas-deployer", "maas-deployer-steps"
 
 
-def allowed() -> dict[tuple[str, str], set[str]]:
+def allowed(*roles: str) -> dict[tuple[str, str], set[str]]:
+    """What the roles of these names allow; what is limited to named objects counts as allowed."""
     result: dict[tuple[str, str], set[str]] = {}
-    for rule in yaml.safe_load(ROLE.read_text())["rules"]:
-        for group in rule["apiGroups"]:
-            for resource in rule["resources"]:
-                result.setdefault((group, resource), set()).update(rule["verbs"])
+    for role in yaml.safe_load_all(ROLE.read_text()):
+        for rule in role["rules"] if role["metadata"]["name"] in roles else ():
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    result.setdefault((group, resource), set()).update(rule["verbs"])
     return result
 
 
@@ -46,6 +49,7 @@ def recordings() -> Iterator[tuple[str, Recording, Settings]]:
             sections.setdefault(f"maas:{section}", {}).update(values)
         for operator in OPERATORS:
             sections["maas:platform"].setdefault(operator, {})["install"] = "preinstalled"
+        sections["maas:platform"]["monitoring"].pop("userWorkload", None)
         own_keys = "identity" not in changes
         sections["maas:apiKeys"] = {"freeuser1": "k" * 40} if own_keys else {}
         values = config | {key: json.dumps(value) for key, value in sections.items()}
@@ -59,7 +63,7 @@ def recorded() -> list[tuple[str, Recording, Settings]]:
 
 
 def test_the_deployer_may_touch_every_object_of_the_program(recorded: list[tuple[str, Recording, Settings]]) -> None:
-    rights = allowed()
+    rights = allowed(DEPLOYER)
     seen: set[tuple[str, str]] = set()
     for name, recording, _ in recorded:
         if name in ONLY_FOR_ADMINISTRATORS:
@@ -73,7 +77,7 @@ def test_the_deployer_may_touch_every_object_of_the_program(recorded: list[tuple
 
 
 def test_the_doctor_may_read_everything_that_it_lists(recorded: list[tuple[str, Recording, Settings]]) -> None:
-    rights = allowed()
+    rights = allowed(DEPLOYER)
     for name, recording, settings in recorded:
         if name not in ONLY_FOR_ADMINISTRATORS:
             for each in listings(settings, recording.objects):
@@ -82,7 +86,40 @@ def test_the_doctor_may_read_everything_that_it_lists(recorded: list[tuple[str, 
 
 def test_the_deployer_gets_no_right_to_give_rights() -> None:
     writing = {"create", "update", "patch", "delete", "bind", "escalate", "*"}
-    for (group, what), verbs in allowed().items():
+    for (group, what), verbs in allowed(DEPLOYER).items():
         assert "*" not in {group, what} | verbs
         if group.startswith("rbac.") or what in ("securitycontextconstraints", "mutatingwebhookconfigurations"):
             assert not verbs & writing, f"{group}/{what}: {verbs}"
+
+
+@pytest.fixture(scope="module")
+def with_steps() -> Recording:
+    config, secrets = stack_config("ocp")
+    platform = json.loads(config["maas:platform"])
+    platform |= {key: {"install": "preinstalled"} for key in OPERATORS}
+    platform["monitoring"] = {"install": "preinstalled", "userWorkload": "managed"}
+    platform["cleanUp"] = {"odhWebhook": True, "sailOperator": True}
+    return record("ocp", config | {"maas:platform": json.dumps(platform)}, secrets)
+
+
+def test_with_the_second_role_the_deployer_may_make_the_one_time_steps(with_steps: Recording) -> None:
+    rights = allowed(DEPLOYER, STEPS)
+    steps = [each for each in with_steps.objects if each.layer == "housekeeping"]
+    assert {"Job", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} <= {each.kind for each in steps}
+    for each in steps:
+        missing = OWN - rights.get(resource(each.api_version, each.kind), set())
+        assert not missing, f"{each.kind} {each.metadata_name} needs {missing}"
+
+
+def test_the_deployer_has_each_right_that_a_step_is_given(with_steps: Recording) -> None:
+    rights = allowed(DEPLOYER, STEPS)
+    for each in with_steps.objects:
+        for rule in each.body.get("rules", ()) if each.kind in {"Role", "ClusterRole"} else ():
+            for what in rule["resources"]:
+                missing = set(rule["verbs"]) - rights.get((rule["apiGroups"][0], what), set())
+                assert not missing, f"Kubernetes would refuse {each.kind} {each.metadata_name}: {missing} of {what}"
+
+
+def test_the_second_role_cannot_go_beyond_its_own_rights() -> None:
+    for what, verbs in allowed(STEPS).items():
+        assert not verbs & {"bind", "escalate", "impersonate", "*"}, what
