@@ -8,6 +8,7 @@ from pulumi_kubernetes.apiextensions import CustomResource, CustomResourcePatch
 
 from components.layer import FORCE, Layer, Site, wait_for
 from config.limiter import Limiter
+from config.observability import Observability
 from config.platform import Authorino
 
 KUADRANT = "kuadrant"
@@ -34,6 +35,12 @@ def limitador_spec(limiter: Limiter) -> dict[str, Any]:
     return spec
 
 
+def kuadrant_spec(observability: Observability) -> dict[str, Any]:
+    """What the Kuadrant object says: whether Kuadrant makes monitors of its own."""
+    own = observability.monitors and observability.kuadrant_monitors == "kuadrant"
+    return {"observability": {"enable": True}} if own else {}
+
+
 def authorino_spec(authorino: Authorino) -> dict[str, Any]:
     """What we set on Kuadrant's Authorino object; its other fields stay Kuadrant's."""
     return {"replicas": authorino.replicas}
@@ -52,7 +59,7 @@ class Kuadrant(Layer):
                 api_version="kuadrant.io/v1beta1",
                 kind="Kuadrant",
                 metadata=self.metadata(KUADRANT, operator.namespace, annotations=wait_for("condition=Ready")),
-                spec={},
+                spec=kuadrant_spec(site.settings.observability),
                 opts=self.options(ready_within=within),
             )
             ready.append(instance)

@@ -7,6 +7,7 @@ from config.gateway import ISSUED, Expose, Gateway, NodePorts, Route, Terminatio
 from config.identity import ApiKeys, Identity, KeyBackend, Users
 from config.limiter import Limiter
 from config.models import Models, host_label
+from config.observability import Observability
 from config.placement import models_find_a_node
 from config.platform import AVAILABLE_INSTALLS, Install, Operator, Platform, Profile, Scc
 from config.problems import HIDDEN, Problem, closest, one_of, shown
@@ -125,6 +126,37 @@ def each_exception_is_for_a_model_that_exists(tiers: dict[str, Tier], models: Mo
             if model not in models:
                 key = f"maas:tiers.{name}.models.{model}"
                 yield Problem(key, "", "no such model", one_of(models), closest(model, models))
+
+
+def each_budget_is_for_somebody(
+    observability: Observability, users: Users, tiers: dict[str, Tier], models: Models
+) -> Iterator[Problem]:
+    """A budget for a name that is misspelt would never be spent."""
+    known: dict[str, tuple[str, set[str]]] = {
+        "user": ("user", set(users)),
+        "tier": ("tier", set(tiers)),
+        "model": ("model", set(models)),
+        "team": ("team", {user.team for user in users.values()} - {""}),
+        "cost_centre": ("costCentre", {user.cost_centre for user in users.values()} - {""}),
+    }
+    for name, budget in observability.budgets.items():
+        for field, (key, names) in known.items():
+            value = getattr(budget, field)
+            if value is not None and value not in names:
+                where = f"maas:observability.budgets.{name}.{key}"
+                yield Problem(where, shown(value), f"no such {key}", one_of(names), closest(value, names))
+
+
+def budgets_need_what_they_are_told_apart_by(observability: Observability) -> Iterator[Problem]:
+    """Cost comes from the tier, and a budget of a user, team or cost centre from the user."""
+    labels = observability.telemetry_labels
+    for name, budget in observability.budgets.items():
+        by_user = budget.user or budget.team or budget.cost_centre
+        needed = ["tier", *(["user"] if by_user else []), *(["model"] if budget.model else [])]
+        for label in needed:
+            if not getattr(labels, label):
+                where = f"maas:observability.telemetryLabels.{label}"
+                yield Problem(where, "false", f"budget '{name}' needs that label", "true", "true")
 
 
 def keys_come_from_one_place(api_keys: ApiKeys, identity: Identity) -> Iterator[Problem]:
@@ -442,5 +474,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     packages_are_known,
     a_changed_limiter_is_reachable,
     models_find_a_node,
+    each_budget_is_for_somebody,
+    budgets_need_what_they_are_told_apart_by,
 )
 """Every rule; Settings.load runs those whose sections are valid by themselves."""

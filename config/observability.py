@@ -1,9 +1,16 @@
-"""What is measured, and how often."""
+"""What is measured, how often, who is woken by it, and what it may cost."""
 
-from pydantic import Field
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
 
 from config.model import Model
-from config.values import Duration
+from config.problems import RefusalError
+from config.values import DnsLabel, Duration
+
+FORK_IMAGE = "nerdalert/wasm-shim"
+"""The filter of the original demonstration, which counted by itself, for lack of labels at Limitador."""
 
 
 class TelemetryLabels(Model):
@@ -16,16 +23,73 @@ class TelemetryLabels(Model):
     cost_centre: bool = False
 
 
+_Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Thresholds(Model):
+    """From where on somebody is told."""
+
+    limited_ratio: _Share = 0.5
+    """Share of a tier's requests that are refused because of limits."""
+    authentication_failure_ratio: _Share = 0.2
+    """Share of requests whose key is not valid."""
+    authentication_latency_seconds: Annotated[float, Field(gt=0)] = 1.0
+    """95th percentile. A request waits as long for `platform.kuadrant.authTimeout` at most."""
+    certificate_days: Annotated[int, Field(strict=True, ge=1)] = 14
+    """Days that the gateway's certificate is still valid."""
+    series: Annotated[int, Field(strict=True, ge=1)] = 100_000
+    """Time series of Limitador: they grow with users times models."""
+
+
+class Budget(Model):
+    """What may be spent in a calendar month (UTC), by everybody or by those who are named."""
+
+    amount: Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
+    """In the currency of the prices."""
+    user: DnsLabel | None = None
+    team: str | None = None
+    """The users of the stack that have this team."""
+    tier: DnsLabel | None = None
+    model: DnsLabel | None = None
+    """A model of the stack, by name."""
+    cost_centre: str | None = None
+
+    @model_validator(mode="after")
+    def _one_scope(self) -> Self:
+        named = [name for name in ("user", "team", "tier", "model", "cost_centre") if getattr(self, name) is not None]
+        if len(named) > 1:
+            raise RefusalError(
+                f"is for {' and for '.join(named)}", allowed="one of them, or none for everybody", fix="two budgets"
+            )
+        return self
+
+
 class Observability(Model):
-    """Collection of metrics by a Prometheus operator."""
+    """Collection of metrics by a Prometheus operator, rules and alerts, dashboards."""
 
     monitors: bool = True
     """Create ServiceMonitors and PodMonitors; needs the Prometheus operator's CRDs on the cluster."""
+    kuadrant_monitors: Literal["maas", "kuadrant"] = "maas"
+    """Whose monitors watch Limitador, Authorino and the gateway: ours, or Kuadrant's own, which its object then turns
+    on (`observability.enable`). Both at once would count every token twice."""
     interval: Duration = "30s"
     """How often each target is scraped."""
     monitor_labels: dict[str, str] = Field(default_factory=dict)
-    """Labels that the cluster's Prometheus selects monitors by, such as `release: kube-prometheus-stack`."""
+    """Labels that the cluster's Prometheus selects monitors and rules by, such as `release: kube-prometheus-stack`."""
     telemetry_labels: TelemetryLabels = TelemetryLabels()
+    counters: Literal["limitador", "gateway"] | None = None
+    """Who counts by user: Limitador, or the gateway's filter as in the original demonstration. Default: the gateway
+    where `platform.kuadrant.wasmShim` is that filter's image."""
+    rules: bool = True
+    """Create PrometheusRules: usage, cost, limits, budgets, alerts."""
+    runbooks: str = "docs/observability/runbooks.md"
+    """Where alerts send people: address of the page with a section for each."""
+    thresholds: Thresholds = Thresholds()
+    budgets: dict[DnsLabel, Budget] = Field(default_factory=dict)
+
+    def counted_by_gateway(self, wasm_shim: str | None) -> bool:
+        """Whether the counters by user are the gateway's own, with the filter image of the stack."""
+        return self.counters == "gateway" or (self.counters is None and FORK_IMAGE in (wasm_shim or ""))
 
 
 class Timeouts(Model):

@@ -2,9 +2,10 @@
 
 What they are is declared in `sandbox/tools/declarations.py`.
 
-A tool on PATH is taken in exactly the pinned version. Three exceptions, which declare what is compatible: pulumi may be
-newer within its major version (the Automation API refuses an engine older than itself, and a newer one keeps the
-protocol), helm likewise, kubectl may be any of its major version (kwokctl uses it for `get --raw /version` only).
+A tool on PATH is taken in exactly the pinned version. The exceptions declare what is compatible: pulumi may be newer
+within its major version (the Automation API refuses an engine older than itself, and a newer one keeps the protocol),
+helm likewise, kubectl may be any of its major version (kwokctl uses it for `get --raw /version` only), prometheus and
+promtool may be any.
 
 The cache (`MAAS_CACHE`, else the user's cache folder) has `tools/<name>/<version>-<fingerprint>/<name>`; a file is
 there only when it is whole. It may be shared by several checkouts and machines of different kinds, and filled in
@@ -93,8 +94,8 @@ def _present(tool: Tool, tried: list[str]) -> Path | None:
     if on_path is None:
         tried.append("not on PATH, not in the cache")
         return None
-    version = _version(Path(on_path), tool)
-    if _compatible(tool, version):
+    version = _version(Path(on_path), tool) if tool.compatible != "any" else None
+    if tool.compatible == "any" or _compatible(tool, version):
         return Path(on_path)
     tried.append(f"{on_path} has version {version or 'unknown'}; not in the cache")
     return None

@@ -1,5 +1,6 @@
 """The model catalogue: what is served, by which runtime, on which kind of node."""
 
+from decimal import Decimal
 from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, Field, model_validator
@@ -56,6 +57,8 @@ class Model(SettingsModel):
     """First label of the model's host; default by platform: `<model>`, on OpenShift `<model>-<namespace>`."""
     tiers: Annotated[frozenset[DnsLabel], Field(min_length=1)] | None = None
     """The tiers that may call the model; None for all."""
+    price_factor: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Decimal(1)
+    """What the tier's price of a token is multiplied with for this model."""
 
     @model_validator(mode="before")
     @classmethod

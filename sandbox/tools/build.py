@@ -35,6 +35,8 @@ def build_command(tool: Tool, target: Path, go: Path) -> list[str]:
     """The command line that builds one tool: reproducible (no local paths), without symbols, stamped."""
     stamps = "".join(f" -X {name}={value}" for name, value in sorted(tool.family.stamps.items()))
     flags = ["-v", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags", f"-s -w{stamps}"]
+    if tool.family.tags:
+        flags += ["-tags", ",".join(tool.family.tags)]
     return [str(go), "build", *flags, "-o", str(target), tool.package]
 
 

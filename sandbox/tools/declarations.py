@@ -50,11 +50,15 @@ class Family:
         version: The release, with its `v`.
         stamps: Go variables that the linker sets (`-X`), because a program built outside of its own repository does
             not know its version.
+        tags: Build tags, for what of a program is left out.
+        module_version: The Go module's version, where it differs from the release's.
     """
 
     name: str
     version: str
     stamps: Mapping[str, str] = field(default_factory=dict[str, str])
+    tags: tuple[str, ...] = ()
+    module_version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,9 @@ class Tool:
         download: Its official release.
         version_arguments: What makes it print its version.
         compatible: Which version on PATH will do: `exact`, `newer` (same major version, at least the pinned one: the
-            Automation API refuses an engine older than itself, and charts may ask for a Helm that is new enough) or
-            `major` (same major version: kubectl only asks for /version here).
+            Automation API refuses an engine older than itself, and charts may ask for a Helm that is new enough),
+            `major` (same major version: kubectl only asks for /version here) or `any` (Prometheus: rules and queries
+            here are written for 2.42, which Debian has, and newer).
         build_seconds: How long a build from an empty cache takes on two cores, beyond what its family shares.
     """
 
@@ -88,7 +93,9 @@ class Tool:
     def fingerprint(self) -> str:
         """Twelve hex digits that change with anything that changes the program: declaration, module files, platform."""
         digest = hashlib.sha256()
-        for part in (self.package, self.version, repr(sorted(self.family.stamps.items())), *platform_names()):
+        tags = self.family.tags
+        stamps = repr(sorted(self.family.stamps.items()))
+        for part in (self.package, self.version, stamps, *tags, *platform_names()):
             digest.update(part.encode() + b"\0")
         for name in ("go.mod", "go.sum"):
             digest.update((TOOLS_FOLDER / self.family.name / name).read_bytes() + b"\0")
@@ -124,6 +131,15 @@ HELM = Family(
     },
 )
 
+PROMETHEUS = Family(
+    "prometheus",
+    "v3.16.0",
+    {"github.com/prometheus/common/version.Version": "3.16.0"},
+    # No clouds to discover targets in, and no copy of the web interface, which is no part of the module.
+    tags=("remove_all_sd",),
+    module_version="v0.316.0",
+)
+
 
 def _kubernetes(name: str, build_seconds: float) -> Tool:
     url = "https://dl.k8s.io/release/{version}/bin/{os}/{arch}/" + name
@@ -137,6 +153,22 @@ def _kwok(name: str) -> Tool:
         "https://api.github.com/repos/kubernetes-sigs/kwok/releases/tags/{version}",  # the release has no checksum file
     )
     return Tool(name, KWOK, f"sigs.k8s.io/kwok/cmd/{name}", download, build_seconds=50)
+
+
+def _prometheus(name: str, build_seconds: float) -> Tool:
+    release = "https://github.com/prometheus/prometheus/releases/download/{version}/"
+    return Tool(
+        name,
+        PROMETHEUS,
+        f"github.com/prometheus/prometheus/cmd/{name}",
+        Download(
+            release + "prometheus-{number}.{os}-{arch}.tar.gz",
+            release + "sha256sums.txt",
+            member="prometheus-{number}.{os}-{arch}/" + name,
+        ),
+        build_seconds,
+        compatible="any",
+    )
 
 
 _GITHUB_ETCD = "https://github.com/etcd-io/etcd/releases/download/{version}/"
@@ -187,6 +219,8 @@ TOOLS: Mapping[str, Tool] = {
             version_arguments=("version", "--short"),
             compatible="newer",
         ),
+        _prometheus("promtool", 300),
+        _prometheus("prometheus", 60),
     )
 }
 """Every tool by its name."""

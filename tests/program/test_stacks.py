@@ -273,12 +273,13 @@ def test_keys_out_of_a_store_have_an_external_secret_for_each_user_and_no_value_
         assert f"kuadrant-system/{target['name']}" in told
 
 
-def test_a_changed_token_limit_changes_that_policy_and_nothing_else() -> None:
+def test_a_changed_token_limit_changes_that_policy_and_what_rules_know_of_it() -> None:
     tiers = json.loads(stack_config("sandbox")[0]["maas:tiers"])
     tiers["free"]["tokens"] = "80 per 1m"
     before, after = bodies(recorded("sandbox")), bodies(changed("sandbox", tiers=tiers))
     assert {name for name in before | after if before.get(name) != after.get(name)} == {
-        "policies/TokenRateLimitPolicy/llm/gateway-token-limits"
+        "policies/TokenRateLimitPolicy/llm/gateway-token-limits",
+        "observability/PrometheusRule/kuadrant-system/maas-quotas",
     }
 
 
@@ -294,7 +295,11 @@ def test_a_new_model_adds_its_own_objects_and_changes_no_other() -> None:
     policy = "policies/AuthPolicy/llm/gateway-auth"
     assert "second-llm" in json.dumps(after.pop(policy))
     del before[policy]
-    assert {name: after[name] for name in before} == before
+    # Prices of models and the list of those that should be there are values of rules.
+    assert {name for name in before if after[name] != before[name]} == {
+        "observability/PrometheusRule/kuadrant-system/maas-prices",
+        "observability/PrometheusRule/llm/maas-catalogue",
+    }
 
 
 def test_without_models_the_policies_hold_all_the_same() -> None:
@@ -310,7 +315,33 @@ def test_routes_exist_on_openshift_only() -> None:
 
 def test_monitors_can_be_turned_off() -> None:
     recording = changed("dev", observability={"monitors": False})
+    assert {each.kind for each in recording.objects if each.layer == "observability"} == {"PrometheusRule"}
+    recording = changed("dev", observability={"monitors": False, "rules": False})
     assert not [each for each in recording.objects if each.layer == "observability"]
+
+
+def test_kuadrants_own_monitors_take_the_place_of_ours() -> None:
+    recording = changed("dev", observability={"kuadrantMonitors": "kuadrant"})
+    assert [each.metadata_name for each in recording.objects if each.kind.endswith("Monitor")] == ["maas-models"]
+    assert named(recording, "Kuadrant", "kuadrant").body["spec"] == {"observability": {"enable": True}}
+    assert named(recorded("dev"), "Kuadrant", "kuadrant").body["spec"] == {}
+
+
+def test_usage_is_read_where_it_is_counted() -> None:
+    """OpenShift shows a rule only the series of its own namespace."""
+    fork = "ghcr.io/nerdalert/wasm-shim:latest"
+    platform = json.loads(stack_config("ocp")[0]["maas:platform"])
+    platform["kuadrant"] |= {"wasmShim": fork}
+    places = {
+        name: {each.metadata_name: each.namespace for each in recording.objects if each.kind == "PrometheusRule"}
+        for name, recording in (("limitador", recorded("ocp")), ("gateway", changed("ocp", platform=platform)))
+    }
+    for name in ("cost", "prices", "limits"):
+        assert places["limitador"][f"maas-{name}"] == "kuadrant-system"
+        assert places["gateway"][f"maas-{name}"] == "llm"
+    assert places["limitador"]["maas-usage"] == places["gateway"]["maas-limiter"] == "kuadrant-system"
+    assert "maas-usage" not in places["gateway"]
+    assert places["gateway"]["maas-usage-by-gateway"] == "llm"
 
 
 def test_tiers_without_any_token_limit_have_no_token_policy() -> None:

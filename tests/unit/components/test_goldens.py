@@ -15,13 +15,14 @@ from components import (
     identity,
     kserve,
     kuadrant,
-    observability,
     policies,
     routes,
     security_constraints,
 )
 from components.models.inference_service import inference_service_spec
 from components.models.runtimes import serving_runtime_spec
+from components.observability import monitors, rule_spec
+from components.observability.values import values_files
 from components.operators import catalogue, environment, olm
 from config.gateway import Expose, Route
 from config.gateway import Gateway as GatewaySettings
@@ -33,6 +34,7 @@ from config.platform import Install, Profile
 from config.settings import Settings
 from tests.golden import check_golden
 from tests.unit.components.sources import EVERY_SOURCE
+from tests.rule_tests import TESTED
 from tests.unit.config.bad import GOOD
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -195,11 +197,14 @@ BODIES: dict[str, Callable[[], Any]] = {
     "token-limits-across-models": lambda: policies.token_limits_spec(TARGET, ACROSS),
     "telemetry": lambda: policies.telemetry_spec(TARGET, TelemetryLabels.model_validate({"costCentre": True})),
     "monitors": lambda: {
-        "limitador": observability.limitador_monitor_spec("30s"),
-        "authorino": observability.authorino_monitor_spec("30s"),
-        "gateway": observability.gateway_monitor_spec("inference-gateway", "30s"),
-        "models": observability.models_monitor_spec("30s"),
+        "limitador": monitors.limitador_monitor_spec("30s"),
+        "authorino": monitors.authorino_monitor_spec("30s"),
+        "gateway": monitors.gateway_monitor_spec("inference-gateway", "30s"),
+        "gateway-counts": monitors.gateway_monitor_spec("inference-gateway", "30s", counts=True),
+        "models": monitors.models_monitor_spec("30s"),
+        "cert-manager": monitors.cert_manager_monitor_spec("30s"),
     },
+    "rules-of-a-stack": lambda: {file.name: rule_spec(file, TESTED) for file in values_files(TESTED)},
 }
 
 
