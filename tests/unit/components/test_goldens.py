@@ -33,8 +33,8 @@ from config.observability import TelemetryLabels
 from config.platform import Install, Profile
 from config.settings import Settings
 from tests.golden import check_golden
-from tests.unit.components.sources import EVERY_SOURCE
 from tests.rule_tests import TESTED
+from tests.unit.components.sources import EVERY_SOURCE
 from tests.unit.config.bad import GOOD
 
 GOLDENS = Path(__file__).parent / "goldens"

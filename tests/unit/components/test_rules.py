@@ -68,7 +68,7 @@ def test_no_rule_sums_a_counter_as_it_stands() -> None:
     counters = r"(authorized_hits|authorized_calls|limited_calls|\w+_with_user_and_group)"
     for rule in RULES:
         if rule.get("alert") != "MaasTooManySeries":
-            uses = re.findall(rf"(?<![\w:]){counters}(\{{[^}}]*\}})?(.?)", rule["expr"])
+            uses = re.findall(rf"(?<![\w:]){counters}\b(\{{[^}}]*\}})?(.?)", rule["expr"])
             assert all(after == "[" for *_, after in uses), rule
 
 
