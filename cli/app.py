@@ -155,6 +155,36 @@ def render(
 
 
 @app.command(epilog=HELP)
+def diff(
+    base: Annotated[str, typer.Option("--base", help="The commit to compare with: a branch, a tag, HEAD^1 ...")],
+    stacks: Annotated[
+        list[str] | None, typer.Option("--stack", "-s", help="Only this stack; can be repeated. Default: all.")
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="terminal, markdown or json.", metavar="FORMAT")
+    ] = "terminal",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder that gets a file for each stack.")] = None,
+    *,
+    expect_no_changes: ExpectNoChanges = False,
+) -> None:
+    """Show what the tree as it is would change against another commit, and what that means.
+
+    Needs no cluster, no engine and no secret: both revisions are rendered by their own program.
+    """
+
+    def work() -> None:
+        from cli.diff.command import Format, run  # noqa: PLC0415
+
+        if format_ not in set(Format):
+            raise typer.BadParameter(f"{format_!r} is none of {', '.join(Format)}", param_hint="--format")
+        folder = of_user(out) if out else None
+        style = Format(format_)
+        _end(run(base, stacks or [], style, folder, expect_no_changes=expect_no_changes, console=_console()))
+
+    guarded(work)
+
+
+@app.command(epilog=HELP)
 def doctor(stack: Stack = "sandbox", name: Name = "sandbox", *, json_: Json = False) -> None:
     """Look at a stack's cluster, change nothing, and say what is missing, broken or insecure, and the fix.
 

@@ -1,0 +1,127 @@
+"""One stack before and after: what changes, what that means, and what to look at twice."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cli.diff import effects, notes, security
+from cli.diff.changes import Action, Change, changes, counts
+from cli.diff.meaning import meaning
+from cli.diff.snapshot import Snapshot
+from cli.diff.words import count
+
+_WHAT_GOES = {
+    "Namespace": "with everything in it",
+    "CustomResourceDefinition": "with every object of its kind",
+    "Release": "what it installed is uninstalled",
+    "Subscription": "the operator gets no more updates",
+    "ClusterServiceVersion": "the operator is uninstalled",
+    "Kuadrant": "nothing enforces the policies any more",
+    "Gateway": "nothing answers at its address",
+    "InferenceService": "the model stops",
+    "PersistentVolumeClaim": "with what is stored on it",
+    "Secret": "keys in it stop working",
+    "ExternalSecret": "its key stops working",
+    "HTTPRoute": "nothing answers there any more",
+}
+_WHAT_ANEW = {
+    "Namespace": "everything in it is deleted first",
+    "Gateway": "it may get another address, and nothing answers meanwhile",
+    "InferenceService": "the model is away until the new one is ready",
+    "Release": "what it installed is uninstalled and installed anew",
+    "Kuadrant": "no policy is enforced meanwhile",
+    "HTTPRoute": "nothing answers there meanwhile",
+}
+_QUIET_ANEW = {"Secret", "ExternalSecret"}
+"""A user's Secret has its content in its name: another one is how it changes, and no reason to worry."""
+
+
+class Topic(StrEnum):
+    """Why a change deserves a second look, the gravest first."""
+
+    SECURITY = "security loosened"
+    QUOTA = "quota lost"
+    REPLACED = "replaced"
+    DELETED = "deleted"
+    MOVED = "moved"
+
+
+@dataclass(frozen=True)
+class Warning:  # noqa: A001 - the report's own word
+    """One thing to look at twice."""
+
+    topic: Topic
+    text: str
+
+
+@dataclass(frozen=True)
+class StackDiff:
+    """What becomes of one stack."""
+
+    stack: str
+    status: str
+    """`changed`, `unchanged`, `added`, `removed`, `refused` (as it is now) or `base refused`."""
+    summary: Sequence[str] = ()
+    warnings: Sequence[Warning] = ()
+    changes: Sequence[Change] = ()
+    problem: str = ""
+    """Why the program refuses."""
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+def compare(stack: str, before: Snapshot | None, after: Snapshot | None) -> StackDiff:
+    """Compare two snapshots of a stack; None stands for a revision that has no file of it."""
+    if after is not None and after.refused:
+        return StackDiff(stack, "refused", problem=after.refused)
+    if before is not None and before.refused and after is not None:
+        words = f"what it has after the change: {count(len(after.items), 'resource')}"
+        return StackDiff(stack, "base refused", summary=[words], problem=before.refused)
+    old, new = before or Snapshot(stack), after or Snapshot(stack)
+    found = changes(old, new)
+    if before is None or after is None:
+        status = "added" if before is None else "removed"
+        lines = [f"stack {status}: {count(len((after or old).items), 'resource')}"]
+        warnings = list(_warnings(old, new, found)) if after is None else []
+        return StackDiff(stack, status, lines, warnings, found, counts=counts(found))
+    restarting = effects.restarting(found, new)
+    lines = meaning(old, new, restarting) + notes.version_lines(old, new, _text(old), _text(new))
+    if not found and not lines:
+        return StackDiff(stack, "unchanged")
+    known = {line.split(":")[0] for line in lines}
+    lines += [
+        f"model `{name}`: restart ({why})" for name, why in sorted(restarting.items()) if f"model `{name}`" not in known
+    ]
+    return StackDiff(stack, "changed", lines, list(_warnings(old, new, found)), found, counts=counts(found))
+
+
+def _text(snapshot: Snapshot) -> str:
+    return json.dumps([each.inputs for each in snapshot.items], default=str)
+
+
+def _warnings(before: Snapshot, after: Snapshot, found: Sequence[Change]) -> Iterator[Warning]:
+    yield from (Warning(Topic.SECURITY, line) for line in security.loosened(before, after, found))
+    yield from (Warning(Topic.QUOTA, line) for line in effects.lost_quotas(before, after, found))
+    yield from (Warning(Topic.REPLACED, line) for line in _replaced(found))
+    yield from (Warning(Topic.DELETED, line) for line in _deleted(found))
+    for each in found:
+        if each.action is Action.MOVE:
+            text = (
+                f"{each.item.title} has another place in the program ({each.before and each.before.urn} to "
+                f"{each.item.urn}): without an alias it is written anew and then deleted"
+            )
+            yield Warning(Topic.MOVED, text)
+
+
+def _replaced(found: Iterable[Change]) -> Iterator[str]:
+    for each in found:
+        if each.action is Action.REPLACE and each.item.kind not in _QUIET_ANEW:
+            words = _WHAT_ANEW.get(each.item.kind)
+            yield f"{each.item.title} ({', '.join(each.because)})" + (f": {words}" if words else "")
+
+
+def _deleted(found: Iterable[Change]) -> Iterator[str]:
+    for each in found:
+        if each.action is Action.DELETE:
+            words = "stays on the cluster" if each.item.retained else _WHAT_GOES.get(each.item.kind)
+            yield each.item.title + (f": {words}" if words else "")

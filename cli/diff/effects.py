@@ -1,0 +1,126 @@
+"""What changed objects do to what runs: models that start anew, counters that begin at zero."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from cli.diff.changes import Action, Change
+from cli.diff.snapshot import Item, Snapshot
+from cli.stackfile import mapping
+from enforcement.limits import window_seconds
+
+_LIMIT_POLICIES = {"RateLimitPolicy", "TokenRateLimitPolicy"}
+_SCALING = {"minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType", "autoScaling"}
+"""Fields of a predictor that change how many pods there are, and no pod."""
+
+Limit = tuple[str, str]
+"""Policy and limit: `llm/gateway-token-limits`, `free`."""
+
+
+def restarting(found: Iterable[Change], after: Snapshot) -> dict[str, str]:
+    """Models whose pods start anew, and what makes them."""
+    reasons: dict[str, str] = {}
+    changed = list(found)
+    runtimes = {
+        each.item.metadata_name: each
+        for each in changed
+        if each.item.kind in {"ServingRuntime", "ClusterServingRuntime"} and each.action is not Action.CREATE
+    }
+    for item in after.items:
+        if item.kind == "InferenceService":
+            runtime = str(mapping(mapping(_predictor(item)).get("model")).get("runtime", ""))
+            if runtime in runtimes:
+                reasons[item.metadata_name] = f"runtime `{runtime}` changes"
+    for each in changed:
+        if each.item.kind == "InferenceService" and each.action in {Action.UPDATE, Action.REPLACE, Action.MOVE}:
+            if paths := [path for field in each.fields if (path := _of_pod(field.steps))]:
+                reasons[each.item.metadata_name] = f"{paths[0]} changes"
+            elif each.action is not Action.UPDATE:
+                reasons[each.item.metadata_name] = "it is made anew"
+    return reasons
+
+
+def _predictor(item: Item) -> Mapping[str, Any]:
+    return mapping(mapping(item.inputs.get("spec")).get("predictor"))
+
+
+def _of_pod(steps: tuple[str, ...]) -> str:
+    """The part of a predictor's spec below which a change makes a new pod; empty for everything else."""
+    below = 2
+    if steps[:below] != ("spec", "predictor") or len(steps) == below or steps[below] in _SCALING:
+        return ""
+    return steps[-1]
+
+
+def lost_quotas(before: Snapshot, after: Snapshot, found: Iterable[Change]) -> list[str]:
+    """Why counters would begin at zero.
+
+    Limitador knows a counter by policy and limit, window, and what is counted by; the number that is allowed is no part
+    of it. The namespace of its counters is the HTTPRoute.
+    """
+    old, new = _counted(before), _counted(after)
+    lines: list[str] = []
+    for limit in sorted(old):
+        policy, name = limit
+        if limit not in new:
+            lines.append(f"limit `{name}` of {policy} goes, and its counters with it")
+            continue
+        for word, gone in (
+            ("another window", old[limit][0] - new[limit][0]),
+            ("counted by something else", old[limit][1] - new[limit][1]),
+        ):
+            if gone:
+                lines.append(f"limit `{name}` of {policy} starts from zero: {word}")
+                break
+    changed = list(found)
+    lines += [
+        f"counters of {each.item.place} start from zero: its route is another one"
+        for each in changed
+        if each.item.kind == "HTTPRoute" and each.action in {Action.REPLACE, Action.MOVE}
+    ]
+    return lines + _limiter_lines(before, changed)
+
+
+def _limiter_lines(before: Snapshot, changed: Iterable[Change]) -> list[str]:
+    """A limiter that restarts forgets what it has in memory; one that gets another store leaves the old one behind."""
+    for each in changed:
+        if each.item.kind == "Limitador":
+            if any("storage" in field.steps for field in each.fields) or _storage(each.before) != _storage(each.after):
+                return ["every counter starts from zero: they are kept somewhere else"]
+            if not _storage(each.before or each.after):
+                return ["every counter starts from zero: the limiter restarts, and has them in memory"]
+    was = mapping(before.settings.get("limiter")).get("storage", "memory")
+    restarts = [
+        each for each in changed if each.item.kind == "Release" and "kuadrant" in each.item.place and each.fields
+    ]
+    if restarts and was == "memory":
+        return ["every counter may start from zero: another Kuadrant may restart the limiter, which has them in memory"]
+    return []
+
+
+def _storage(item: Item | None) -> Mapping[str, Any]:
+    return mapping(mapping(item.inputs.get("spec") if item else None).get("storage"))
+
+
+def _counted(snapshot: Snapshot) -> dict[Limit, tuple[set[int], set[str]]]:
+    """Windows in seconds and counter expressions of each limit."""
+    found: dict[Limit, tuple[set[int], set[str]]] = {}
+    for item in snapshot.items:
+        if item.kind in _LIMIT_POLICIES:
+            for name, limit in limits_of(item).items():
+                windows = {window_seconds(str(each["window"])) for each in _list(limit, "rates")}
+                counters = {str(each["expression"]) for each in _list(limit, "counters")}
+                found[f"{item.kind} {item.place}", name] = (windows, counters)
+    return found
+
+
+def _list(limit: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    return cast("list[Mapping[str, Any]]", limit.get(key) or [])
+
+
+def limits_of(item: Item) -> Mapping[str, Mapping[str, Any]]:
+    """The limits of a policy, wherever its spec has them."""
+    spec = mapping(item.inputs.get("spec"))
+    for place in (spec, mapping(spec.get("defaults")), mapping(spec.get("overrides"))):
+        if limits := mapping(place.get("limits")):
+            return limits
+    return {}

@@ -1,0 +1,286 @@
+"""What people change in a stack, and the lines that a reviewer has to read about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from cli.diff.compare import StackDiff, Topic, compare
+from cli.diff.snapshot import Version
+from tests.snapshots import Edit, edited, unchanged
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One change."""
+
+    name: str
+    edit: Edit
+    summary: tuple[str, ...] = ()
+    """Parts of summary lines, each of which has to be there."""
+    warnings: Mapping[Topic, tuple[str, ...]] = field(default_factory=dict[Topic, tuple[str, ...]])
+    """Parts of warnings by topic; a topic that is not named has none."""
+    stack: str = "sandbox"
+
+
+def put(path: str, value: object) -> Edit:
+    """Set a setting by its dotted path."""
+
+    def edit(sections: dict[str, Any]) -> None:
+        *steps, last = path.split(".")
+        place = sections
+        for step in steps:
+            place = place.setdefault(step, {})
+        place[last] = value
+
+    return edit
+
+
+def drop(path: str) -> Edit:
+    """Take a setting out."""
+
+    def edit(sections: dict[str, Any]) -> None:
+        *steps, last = path.split(".")
+        place = sections
+        for step in steps:
+            place = place[step]
+        del place[last]
+
+    return edit
+
+
+def together(*edits: Edit) -> Edit:
+    """Several at once."""
+
+    def edit(sections: dict[str, Any]) -> None:
+        for each in edits:
+            each(sections)
+
+    return edit
+
+
+def rename_tier(sections: dict[str, Any]) -> None:
+    sections["tiers"]["basic"] = sections["tiers"].pop("free")
+    for user in sections["users"].values():
+        user["tier"] = "basic" if user["tier"] == "free" else user["tier"]
+
+
+def many_users(sections: dict[str, Any]) -> None:
+    sections["users"] |= {f"new{number:02}": {"tier": "free"} for number in range(37)}
+
+
+SCENARIOS = [
+    Scenario("limit down", put("tiers.free.tokens", "80 per 1m"), ("`free`: 100 to 80 tokens a minute; 2 users",)),
+    Scenario(
+        "limit up",
+        put("tiers.free.tokens", "120 per 1m"),
+        ("`free`: 100 to 120 tokens a minute",),
+        {Topic.SECURITY: ("tier `free` may use more: 120 tokens a minute instead of 100",)},
+    ),
+    Scenario(
+        "window shorter",
+        put("tiers.free.requests", "5 per 1m"),
+        ("`free`: 5 requests per 2m to 5 requests a minute",),
+        {
+            Topic.SECURITY: ("no longer at most 5 requests per 2m",),
+            Topic.QUOTA: ("limit `free` of RateLimitPolicy llm/gateway-request-limits starts from zero",),
+        },
+    ),
+    Scenario(
+        "window longer",
+        put("tiers.free.requests", "5 per 1h"),
+        ("5 requests an hour",),
+        {Topic.QUOTA: ("limit `free` of RateLimitPolicy",)},
+    ),
+    Scenario(
+        "second window",
+        put("tiers.free.tokens", ["100 per 1m", "20000 per 24h"]),
+        ("100 tokens a minute to 100 tokens a minute and 20 000 tokens a day",),
+    ),
+    Scenario(
+        "tier unlimited",
+        put("tiers.premium.tokens", "unlimited"),
+        ("`premium`: 500 tokens a minute to unlimited tokens; 2 users affected",),
+        {
+            Topic.SECURITY: ("tier `premium` may use more: tokens are unlimited",),
+            Topic.QUOTA: ("limit `premium` of TokenRateLimitPolicy llm/gateway-token-limits goes",),
+        },
+    ),
+    Scenario("price", put("tiers.free.price", 0.006), ("tier `free`: price `0.005` to `0.006`",)),
+    Scenario(
+        "tier renamed",
+        rename_tier,
+        ("tier `free` is called `basic`; 2 users affected",),
+        {Topic.QUOTA: ("limit `free` of RateLimitPolicy", "limit `free` of TokenRateLimitPolicy")},
+    ),
+    Scenario(
+        "tier added",
+        put("tiers.trial", {"level": 3, "requests": "1 per 1h", "tokens": "10 per 1h"}),
+        ("tier `trial` added: 1 requests an hour, 10 tokens an hour, price 0; 0 users",),
+    ),
+    Scenario(
+        "user moved up",
+        put("users.freeuser1.tier", "premium"),
+        ("user `freeuser1`: tier `free` to `premium`",),
+        {Topic.SECURITY: ("user `freeuser1` is in a higher tier",)},
+    ),
+    Scenario("user moved down", put("users.premiumuser1.tier", "free"), ("tier `premium` to `free`",)),
+    Scenario(
+        "user removed",
+        together(drop("users.freeuser2"), drop("apiKeys.freeuser2")),
+        ("user `freeuser2` removed (tier `free`)",),
+        {Topic.DELETED: ("Secret kuadrant-system/",)},
+    ),
+    Scenario("many users added", many_users, ("37 users added: `new00`, ", "and 32 more; 37 in `free`")),
+    Scenario(
+        "model added",
+        put("models.big", {"profile": "small-gpu", "source": "hf://a/b", "replicas": 2}),
+        ("model `big` added: vllm, hf://a/b, 2 replicas, 2 GPUs, at http",),
+    ),
+    Scenario(
+        "model removed",
+        drop("models.qwen3"),
+        ("model `qwen3` removed: its address is gone, 1 GPU fewer",),
+        {Topic.DELETED: ("InferenceService llm/qwen3: the model stops", "HTTPRoute llm/qwen3", "ServingRuntime")},
+    ),
+    Scenario("model scaled", put("models.qwen3.replicas", 3), ("model `qwen3`: replicas `1` to `3`, 2 GPUs more",)),
+    Scenario(
+        "more GPUs",
+        put("models.qwen3.gpu", {"count": 2}),
+        ("model `qwen3`: gpu.count `1` to `2`, restart, 1 GPU more",),
+    ),
+    Scenario(
+        "image bumped",
+        put("models.qwen3.image", "docker.io/vllm/vllm-openai:v0.11.1"),
+        ("model `qwen3`: image nothing to `docker.io/vllm/vllm-openai:v0.11.1`, restart",),
+    ),
+    Scenario(
+        "model at another host",
+        put("models.qwen3.host", "chat"),
+        (
+            "model `qwen3`: host nothing to `chat`, at http://chat.maas.localhost instead of http://qwen3.maas.localhost",
+        ),
+    ),
+    Scenario(
+        "domain changed",
+        put("domain", "ai.example.com"),
+        ("domain: `maas.localhost` to `ai.example.com`; 2 models at another address",),
+    ),
+    Scenario(
+        "operator upgraded",
+        put("platform.kserve.version", "v0.16.0"),
+        ("operator kserve: version the project's own to v0.16.0",),
+        stack="dev",
+    ),
+    Scenario(
+        "install mode switched",
+        put("platform.kuadrant.install", "preinstalled"),
+        ("operator kuadrant: installed by preinstalled instead of helm",),
+        {Topic.DELETED: ("Release kuadrant-operator: what it installed is uninstalled",), Topic.QUOTA: ()},
+        stack="dev",
+    ),
+    Scenario(
+        "profile switched",
+        put("platform.profile", "openshift"),
+        ("profile: `kubernetes` to `openshift`", "model `qwen3`: restart"),
+    ),
+    Scenario(
+        "gateway renamed",
+        put("gateway.name", "front"),
+        ("gateway.name: `inference-gateway` to `front`",),
+        {Topic.DELETED: ("Gateway llm/inference-gateway: nothing answers at its address",)},
+    ),
+    Scenario(
+        "limiter fails open",
+        put("limiter", {"failOpen": True}),
+        ("limiter.failOpen: false to true",),
+        {Topic.SECURITY: ("limiter.failOpen: requests pass without any limit",)},
+        stack="dev",
+    ),
+    Scenario(
+        "limiter gets more memory",
+        put("limiter.memory", "512Mi"),
+        ("limiter.memory: nothing to `512Mi`",),
+        {Topic.QUOTA: ("every counter starts from zero: the limiter restarts",)},
+    ),
+    Scenario(
+        "counters in Redis",
+        put("limiter", {"storage": "redis", "redisSecret": "limiter"}),
+        ("limiter.storage: `memory` to `redis`",),
+        {Topic.QUOTA: ("every counter starts from zero: they are kept somewhere else",)},
+    ),
+    Scenario(
+        "namespace changed",
+        put("platform.namespace", "ai"),
+        ("platform.namespace: `llm` to `ai`",),
+        {
+            Topic.DELETED: ("Namespace llm: with everything in it",),
+            Topic.REPLACED: ("InferenceService ai/qwen3 (metadata.namespace): the model is away",),
+            Topic.QUOTA: ("limit `free` of RateLimitPolicy llm/gateway-request-limits goes",),
+        },
+    ),
+    Scenario(
+        "another cluster",
+        put("cluster.identifier", "elsewhere"),
+        ("cluster.identifier: nothing to `elsewhere`",),
+        {Topic.REPLACED: ("InferenceService llm/qwen3 (another cluster)",)},
+    ),
+    Scenario(
+        "original constraints",
+        put("platform.scc", "original"),
+        ("platform.scc: `restricted` to `original`",),
+        {Topic.SECURITY: ("platform.scc `restricted` to `original`: the models' pods may do more",)},
+        stack="ocp",
+    ),
+    Scenario("scraped more often", put("observability.interval", "15s"), ("observability.interval: `30s` to `15s`",)),
+]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name.replace(" ", "-"))
+def test_a_change_is_told_in_the_words_of_those_who_are_affected(scenario: Scenario) -> None:
+    diff = compare(scenario.stack, unchanged(scenario.stack), edited(scenario.stack, scenario.edit))
+    assert diff.status == "changed", diff.problem
+    for part in scenario.summary:
+        assert any(part in line for line in diff.summary), (part, diff.summary)
+    said = by_topic(diff)
+    for topic, parts in scenario.warnings.items():
+        for part in parts:
+            assert any(part in text for text in said.get(topic, [])), (part, said)
+    unexpected = {Topic.SECURITY, Topic.QUOTA, Topic.REPLACED, Topic.MOVED} - scenario.warnings.keys()
+    ours = {topic: texts for topic, texts in said.items() if topic in unexpected}
+    assert scenario.name in FAR_REACHING or not ours, ours
+
+
+FAR_REACHING = {"profile switched", "namespace changed", "gateway renamed", "another cluster", "install mode switched"}
+"""Changes that touch so much that only their own warnings are listed above."""
+
+
+def by_topic(diff: StackDiff) -> dict[Topic, list[str]]:
+    said: dict[Topic, list[str]] = {}
+    for each in diff.warnings:
+        said.setdefault(each.topic, []).append(each.text)
+    return said
+
+
+@pytest.mark.parametrize("stack", ["dev", "ocp", "sandbox"])
+def test_what_is_written_in_another_way_and_means_the_same_is_no_change(stack: str) -> None:
+    def long_form(sections: dict[str, Any]) -> None:
+        for tier in sections["tiers"].values():
+            limit, _, window = tier["requests"].split()
+            tier["requests"] = {"window": window, "limit": int(limit)}
+        sections["users"] = dict(reversed(sections["users"].items()))
+
+    diff = compare(stack, unchanged(stack), edited(stack, long_form))
+    assert diff.status == "unchanged", (diff.summary, diff.changes)
+
+
+def test_a_pinned_version_that_the_stack_uses_comes_with_its_notes() -> None:
+    after = edited("sandbox", put("models.qwen3.image", "docker.io/vllm/vllm-openai:v0.12.0"))
+    before = edited("sandbox", put("models.qwen3.image", "docker.io/vllm/vllm-openai:v0.11.0"))
+    bumped = Version("docker.io/vllm/vllm-openai:v0.12.0", "docker", "vllm/vllm-openai")
+    unused = Version("99.0.0", "helm", "kube-prometheus-stack")
+    versions = {**after.versions, "VLLM_IMAGE": bumped, "PROMETHEUS_STACK_VERSION": unused}
+    lines = compare("sandbox", before, replace(after, versions=versions)).summary
+    assert any(line.endswith("https://github.com/vllm-project/vllm/releases/tag/v0.12.0") for line in lines), lines
+    assert not any("prometheus" in line for line in lines)
