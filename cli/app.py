@@ -185,6 +185,44 @@ def diff(
 
 
 @app.command(epilog=HELP)
+def policy(
+    stack: Stack = "sandbox",
+    rendered: Annotated[
+        Path | None, typer.Option("--rendered", help="A folder that `render` wrote of this stack, instead of it.")
+    ] = None,
+    *,
+    install: Annotated[
+        bool,
+        typer.Option("--install", help="Make the environment that the pack needs under `pulumi preview`; no check."),
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Hold a stack against the rules of the policy pack. Needs no engine and no cluster.
+
+    Ends with 1 when a mandatory rule is violated.
+    """
+
+    def work() -> None:
+        from cli import policies  # noqa: PLC0415
+        from cli.operations import Command, Options  # noqa: PLC0415
+
+        if install:
+            policies.install()
+            return
+        if rendered:
+            found = policies.check(policies.of_rendered(of_user(rendered), stack))
+        else:
+            found = policies.violations(stack, Command(Options(stack=stack, json=json_), _console()).check())
+        if json_:
+            typer.echo(json.dumps(policies.as_json(found, stack), indent=2))
+        else:
+            typer.echo("\n".join(policies.lines(found, stack)))
+        _end(policies.result(found))
+
+    guarded(work)
+
+
+@app.command(epilog=HELP)
 def doctor(stack: Stack = "sandbox", name: Name = "sandbox", *, json_: Json = False) -> None:
     """Look at a stack's cluster, change nothing, and say what is missing, broken or insecure, and the fix.
 

@@ -16,6 +16,7 @@ from config.models import Models, host_label
 from config.nodes import Nodes
 from config.observability import Observability, Timeouts
 from config.platform import Cluster, Platform
+from config.policy import Policy
 from config.problems import HIDDEN, ConfigError, Problem, closest, from_pydantic, one_of, shown
 from config.routing import Routing
 from config.tiers import Tiers
@@ -44,6 +45,7 @@ class Settings(Model):
     routing: Routing = Routing()
     nodes: Nodes = Field(default_factory=dict)
     observability: Observability = Observability()
+    policy: Policy = Policy()
     timeouts: Timeouts = Timeouts()
 
     @classmethod

@@ -40,6 +40,7 @@ _QUIET_ANEW = {"Secret", "ExternalSecret"}
 class Topic(StrEnum):
     """Why a change deserves a second look, the gravest first."""
 
+    POLICY = "policy violated"
     SECURITY = "security loosened"
     QUOTA = "quota lost"
     REPLACED = "replaced"
@@ -100,6 +101,9 @@ def _text(snapshot: Snapshot) -> str:
 
 
 def _warnings(before: Snapshot, after: Snapshot, found: Sequence[Change]) -> Iterator[Warning]:
+    for level, rule, where, text in after.violations:
+        if (level, rule, where, text) not in before.violations:
+            yield Warning(Topic.POLICY, f"{rule} ({level}): {where}: {text}")
     yield from (Warning(Topic.SECURITY, line) for line in security.loosened(before, after, found))
     yield from (Warning(Topic.QUOTA, line) for line in effects.lost_quotas(before, after, found))
     yield from (Warning(Topic.REPLACED, line) for line in _replaced(found))

@@ -87,6 +87,8 @@ class Snapshot:
     given: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What the stack file itself says, encrypted values replaced by a fingerprint of the encrypted text."""
     versions: Mapping[str, Version] = field(default_factory=dict[str, Version])
+    violations: tuple[tuple[str, str, str, str], ...] = ()
+    """What the rules of the policy pack find: level, rule, where, text; the present rules on both sides."""
     refused: str = ""
     """Why the program would not run; everything else is empty then."""
 
@@ -112,5 +114,6 @@ class Snapshot:
             settings=content.get("settings", {}),
             given=content.get("given", {}),
             versions={name: Version(*each) for name, each in content.get("versions", {}).items()},
+            violations=tuple(tuple(each) for each in content.get("violations", [])),
             refused=content.get("refused", ""),
         )

@@ -21,8 +21,10 @@ from pydantic import BaseModel, RootModel, SecretStr
 from cli import redact
 from cli.exits import MaasError
 from cli.paths import ROOT
+from cli.policies import of_recording
 from cli.recorder import Recording, RecordingError, Resource, record
 from cli.stackfile import full_keys, read, stack_config, stack_file
+from policy.rules import Violation, check
 
 _SECRET_SETTINGS = {"apiKeys"}
 _VERSION = re.compile(
@@ -57,7 +59,12 @@ def of_values(stack: str, values: Mapping[str, str], secrets: frozenset[str], pr
         "items": [_item(each) for each in recording.resources if each.request.custom],
         "outputs": _outputs(recording),
         "settings": settings(stack, values, secrets),
+        "violations": [_violation(each) for each in check(of_recording(recording, values))],
     }
+
+
+def _violation(each: Violation) -> list[str]:
+    return [each.level.value, each.rule, each.where, each.text]
 
 
 def settings(stack: str, values: Mapping[str, str], secrets: frozenset[str]) -> object:

@@ -1,0 +1,118 @@
+"""Rules on the service as a whole: who is limited, guarded and charged, and what happens when something is away."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from policy.rules.resource import Resource, Stack, entries, mapping, walk
+
+_LIMITS = ("RateLimitPolicy", "TokenRateLimitPolicy")
+_UNLIMITED = "unlimited"
+_MAY_FAIL_OPEN = "RATELIMIT_REPORT_SERVICE_FAILURE_MODE"
+"""A report after an answer: failing it could only turn an answer that exists into an error."""
+
+
+def encrypted_secrets(resource: Resource) -> Iterator[str]:
+    """The content of a Secret is a secret of the stack. Where nobody can tell, nothing is said."""
+    if resource.kind != "Secret" or resource.secrets is None or resource.is_patch:
+        return
+    for part in ("data", "stringData"):
+        for key in mapping(resource.props.get(part)):
+            if not {part, f"{part}.{key}"} & resource.secrets:
+                yield f"{part}.{key} is plain text in the stack's state; make it a secret"
+
+
+def limited_tiers(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Every tier has a limit, and the policies know it."""
+    limits = [
+        json.dumps(limit.get("when", ""))
+        for policy in stack.of_kind(*_LIMITS)
+        for _, here in walk(policy.spec)
+        for limit in map(mapping, mapping(here.get("limits")).values())
+        if limit
+    ]
+    for name, tier in mapping(stack.config.get("tiers")).items():
+        if all(mapping(tier).get(key, _UNLIMITED) == _UNLIMITED for key in ("requests", "tokens")):
+            yield "", f"tiers.{name}: neither requests nor tokens are limited"
+        elif not any(f'\\"{name}\\"' in text for text in limits):
+            yield "", f"tiers.{name}: no policy limits it"
+
+
+def fail_closed(stack: Stack) -> Iterator[tuple[str, str]]:
+    """No answer from the limiter or the authoriser is no permission."""
+    if mapping(stack.config.get("limiter")).get("failOpen") is True:
+        yield "", "limiter.failOpen: requests pass without any limit while the limiter does not answer"
+    for resource in stack.resources:
+        for path, here in walk(resource.props):
+            name = str(here.get("name", ""))
+            if name.endswith("FAILURE_MODE") and name != _MAY_FAIL_OPEN and here.get("value") == "allow":
+                yield resource.urn, f"{path}: {name} is allow"
+
+
+def network_policies(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Something decides who reaches a model's pods."""
+    guards = [
+        each for each in stack.of_kind("NetworkPolicy") if "Ingress" in (each.spec.get("policyTypes") or ["Ingress"])
+    ]
+    for model in stack.of_kind("InferenceService"):
+        labels = _pod_labels(model)
+        if not any(each.namespace == model.namespace and _selects(each, labels) for each in guards):
+            yield model.urn, "no NetworkPolicy guards its pods: every pod of the cluster reaches them, without a key"
+
+
+def tls(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Keys and prompts are never in plain text on their way to us."""
+    targets = {
+        (policy.namespace, str(mapping(policy.spec.get("targetRef")).get("name")))
+        for policy in stack.of_kind("AuthPolicy")
+    }
+    routes = list(stack.of_kind("Route"))
+    in_front = bool(routes) and all(mapping(each.spec.get("tls")).get("termination") for each in routes)
+    for gateway in stack.of_kind("Gateway"):
+        if (gateway.namespace, gateway.name) not in targets:
+            continue
+        plain = [
+            each for each in entries(gateway.spec.get("listeners")) if each.get("protocol") not in {"HTTPS", "TLS"}
+        ]
+        if plain and not in_front:
+            yield gateway.urn, "listens without TLS, and no Route in front ends TLS either; set gateway.tls"
+
+
+def prices(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Usage can be charged."""
+    for name, tier in mapping(stack.config.get("tiers")).items():
+        if "price" not in mapping(tier):
+            yield "", f"tiers.{name}: no price"
+
+
+def kept_counters(stack: Stack) -> Iterator[tuple[str, str]]:
+    """A restart of the limiter gives nobody a new quota, and takes no usage off the bill."""
+    if not any(mapping(each.spec.get("storage")) for each in stack.of_kind("Limitador")):
+        yield "", "limiter.storage: counters are in the memory of a pod, and go with it; set storage: redis"
+
+
+def _pod_labels(model: Resource) -> dict[str, str]:
+    """The labels that KServe gives a predictor's pods in raw deployment mode."""
+    metadata = mapping(model.props.get("metadata"))
+    predictor: Mapping[str, Any] = mapping(model.spec.get("predictor"))
+    return {
+        **{key: str(value) for key, value in mapping(metadata.get("labels")).items()},
+        **{key: str(value) for key, value in mapping(predictor.get("labels")).items()},
+        "app": f"isvc.{model.name}-predictor",
+        "component": "predictor",
+        "serving.kserve.io/inferenceservice": model.name,
+    }
+
+
+def _selects(policy: Resource, labels: Mapping[str, str]) -> bool:
+    selector = mapping(policy.spec.get("podSelector"))
+    if any(labels.get(key) != value for key, value in mapping(selector.get("matchLabels")).items()):
+        return False
+    return all(_matches(each, labels) for each in entries(selector.get("matchExpressions")))
+
+
+def _matches(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    value = labels.get(str(expression.get("key")))
+    among = value in (expression.get("values") or [])
+    answers = {"In": among, "NotIn": not among, "Exists": value is not None, "DoesNotExist": value is None}
+    return answers.get(str(expression.get("operator")), False)
