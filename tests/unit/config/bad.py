@@ -298,7 +298,7 @@ BAD: tuple[Bad, ...] = (
     Bad("observability", {"budgets": {"b": {"amount": 1, "team": "search"}}, "telemetryLabels": {"user": False}},
         "maas:observability.telemetryLabels.user", "budget 'b' needs that label", "true"),
     Bad("models/qwen3/priceFactor", -1, "maas:models.qwen3.priceFactor", "greater than or equal to 0"),
-    Bad("policy", {"levels": {"tsl": "advisory"}}, "maas:policy.levels", "no such rule", "tls"),
+    Bad("policy", {"levels": {"tsl": "advisory"}}, "maas:policy.levels.tsl", "no such rule", "tls"),
     Bad("policy", {"levels": {"tls": "of"}}, "maas:policy.levels.tls", "not one of the known values"),
     Bad("policy", {"protect": True}, "maas:policy.protect", "unknown key", "protected"),
     Bad("timeouts", {"model": "1d"}, "maas:timeouts.model", "not a window", "24h"),
