@@ -51,8 +51,8 @@ policies = Policies(site, after(operators.kuadrant, kuadrant, gateway))
 # Models start meanwhile; a route to one opens only when the policies hold.
 serving = (operators.kserve, kserve, *housekeeping.kserve)
 models = Models(site, routes_after=policies, opts=after(*serving, platform))
-# Monitors are served by the Prometheus operator and stand beside what they watch.
-monitoring = (operators.monitoring, *housekeeping.monitoring)
+# Monitors and rules are served by the Prometheus operator and stand beside what they watch; dashboards by Grafana's.
+monitoring = (operators.monitoring, operators.grafana, *housekeeping.monitoring)
 observability = Observability(site, after(*monitoring, operators.kuadrant, platform))
 
 for name, value in exports(site.settings).items():

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from config.model import Model
+from config.platform import Install, Profile
 from config.problems import RefusalError
 from config.values import DnsLabel, Duration
 
@@ -64,6 +65,48 @@ class Budget(Model):
         return self
 
 
+class Grafana(Model):
+    """The Grafana that shows the dashboards, with the Grafana operator."""
+
+    instance: Literal["managed", "existing"] | None = None
+    """`managed`: a Grafana of the stack, whose administrator's password the operator makes; default where the operator
+    is installed by the stack. `existing`: somebody else's is found by its labels."""
+    selector: dict[str, str] = Field(default_factory=lambda: {"dashboards": "maas"}, min_length=1)
+    """Labels of the Grafana object."""
+    folder: str = "Models as a Service"
+
+    def managed_with(self, install: Install) -> bool:
+        """Whether the Grafana is the stack's own."""
+        return self.instance == "managed" or (self.instance is None and install is not Install.PREINSTALLED)
+
+
+class Prometheus(Model):
+    """Where usage is asked for."""
+
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s]+$")
+    """Address inside the cluster of an API like Prometheus' own; default: the Prometheus operator's, on OpenShift
+    Thanos, which knows what both of its Prometheuses know."""
+    token: Literal["rotated", "none"] | None = None
+    """How Grafana proves who it is. `rotated`: with a short-lived token of a ServiceAccount, renewed by a CronJob;
+    default on OpenShift where the Grafana is the stack's own. With somebody else's Grafana there, and no token, the
+    data source is theirs, too."""
+
+    def url_on(self, profile: Profile) -> str:
+        """The address on a platform."""
+        return self.url or _PROMETHEUS[profile]
+
+    def token_on(self, profile: Profile, *, own_grafana: bool) -> bool:
+        """Whether Grafana needs a token."""
+        return self.token == _ROTATED or (self.token is None and profile is Profile.OPENSHIFT and own_grafana)
+
+
+_ROTATED = "rotated"
+_PROMETHEUS = {
+    Profile.KUBERNETES: "http://prometheus-operated.monitoring.svc:9090",
+    Profile.OPENSHIFT: "https://thanos-querier.openshift-monitoring.svc:9091",
+}
+
+
 class Observability(Model):
     """Collection of metrics by a Prometheus operator, rules and alerts, dashboards."""
 
@@ -86,6 +129,11 @@ class Observability(Model):
     """Where alerts send people: address of the page with a section for each."""
     thresholds: Thresholds = Thresholds()
     budgets: dict[DnsLabel, Budget] = Field(default_factory=dict)
+    dashboards: Literal["operator", "sidecar", "none"] = "operator"
+    """How Grafana gets the dashboards: as objects of the Grafana operator, or as ConfigMaps that the sidecar of a
+    Grafana looks for, such as kube-prometheus-stack's."""
+    grafana: Grafana = Grafana()
+    prometheus: Prometheus = Prometheus()
 
     def counted_by_gateway(self, wasm_shim: str | None) -> bool:
         """Whether the counters by user are the gateway's own, with the filter image of the stack."""

@@ -1,11 +1,15 @@
-"""The observability layer: what Prometheus scrapes, the rules over it, who is woken."""
+"""The observability layer: what Prometheus scrapes, the rules over it, who is woken, what Grafana shows."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.batch.v1 import CronJob
+from pulumi_kubernetes.core.v1 import ConfigMap, Secret, ServiceAccount
+from pulumi_kubernetes.rbac.v1 import ClusterRoleBinding, Role, RoleBinding, RoleRefArgs, SubjectArgs
 
 from components.layer import Layer, Site
+from components.observability import grafana
 from components.observability.monitors import (
     authorino_monitor_spec,
     cert_manager_monitor_spec,
@@ -30,7 +34,12 @@ from components.observability.values import annotated, values_files
 from config.gateway import ISSUED
 from config.settings import Settings
 
+if TYPE_CHECKING:
+    from pulumi_kubernetes.batch.v1 import CronJobSpecArgsDict
+    from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
+
 _MONITORING = "monitoring.coreos.com/v1"
+_RBAC = "rbac.authorization.k8s.io"
 _CERT_MANAGER = "cert-manager"
 """Where cert-manager itself runs, whoever installed it: Red Hat's operator has another namespace only for itself."""
 
@@ -88,6 +97,13 @@ class Observability(Layer):
             for file in rule_files(self.settings):
                 name = f"maas-{file.name}"
                 self._object("PrometheusRule", name, place(file, self.settings), rule_spec(file, self.settings))
+        match self.settings.observability.dashboards:
+            case "operator":
+                self._grafana()
+            case "sidecar":
+                self._config_maps()
+            case "none":
+                pass
         self.register_outputs({})
 
     def _monitors(self) -> None:
@@ -112,3 +128,90 @@ class Observability(Layer):
             spec=spec,
             opts=self.options(),
         )
+
+    def _grafana(self) -> None:
+        settings = self.settings
+        wanted = settings.observability.grafana
+        if grafana.is_managed(settings):
+            self._for_grafana("Grafana", "maas", grafana.instance_spec(), wanted.selector)
+        self._for_grafana("GrafanaFolder", grafana.FOLDER, grafana.folder_spec(settings))
+        if grafana.needs_token(settings):
+            self._token()
+        if grafana.has_datasource(settings):
+            self._for_grafana("GrafanaDatasource", grafana.SOURCE, grafana.datasource_spec(settings))
+        for name, text in grafana.dashboards().items():
+            self._for_grafana("GrafanaDashboard", f"maas-{name}", grafana.dashboard_spec(settings, text))
+
+    def _for_grafana(self, kind: str, name: str, spec: dict[str, Any], labels: dict[str, str] | None = None) -> None:
+        CustomResource(
+            f"{kind.lower()}-{name}",
+            api_version=grafana.GRAFANA,
+            kind=kind,
+            metadata=self.metadata(name, self.namespace, labels_too=labels),
+            spec=spec,
+            opts=self.options(),
+        )
+
+    def _config_maps(self) -> None:
+        for name, text in grafana.dashboards().items():
+            title = f"maas-dashboard-{name}"
+            ConfigMap(
+                title,
+                metadata=self.metadata(
+                    title,
+                    self.namespace,
+                    labels_too={"grafana_dashboard": "1"},
+                    annotations={"grafana_folder": self.settings.observability.grafana.folder},
+                ),
+                data=grafana.sidecar_data(name, text),
+                opts=self.options(),
+            )
+
+    def _token(self) -> None:
+        """A token for Grafana that ends within the hour, and what renews it: nobody has to paste one, or revoke it."""
+        for account in (grafana.READER, grafana.ROTATOR):
+            ServiceAccount(
+                account,
+                metadata=self.metadata(account, self.namespace),
+                # Only the one that renews talks to the API server.
+                automount_service_account_token=account == grafana.ROTATOR,
+                opts=self.options(),
+            )
+        # Its data is the CronJob's: what is not said here stays as that leaves it.
+        Secret(grafana.TOKEN, metadata=self.metadata(grafana.TOKEN, self.namespace), opts=self.options())
+        binding = f"{grafana.READER}-{self.namespace}"
+        ClusterRoleBinding(
+            binding,
+            metadata=self.metadata(binding),
+            role_ref=RoleRefArgs(api_group=_RBAC, kind="ClusterRole", name="cluster-monitoring-view"),
+            subjects=[self._subject(grafana.READER)],
+            opts=self.options(),
+        )
+        Role(
+            grafana.ROTATOR,
+            metadata=self.metadata(grafana.ROTATOR, self.namespace),
+            rules=cast("list[PolicyRuleArgsDict]", grafana.rotator_rules()),
+            opts=self.options(),
+        )
+        RoleBinding(
+            grafana.ROTATOR,
+            metadata=self.metadata(grafana.ROTATOR, self.namespace),
+            role_ref=RoleRefArgs(api_group=_RBAC, kind="Role", name=grafana.ROTATOR),
+            subjects=[self._subject(grafana.ROTATOR)],
+            opts=self.options(),
+        )
+        ConfigMap(
+            grafana.ROTATOR,
+            metadata=self.metadata(grafana.ROTATOR, self.namespace),
+            data={grafana.SCRIPT_FILE.name: grafana.SCRIPT_FILE.read_text(encoding="utf-8")},
+            opts=self.options(),
+        )
+        CronJob(
+            grafana.ROTATOR,
+            metadata=self.metadata(grafana.ROTATOR, self.namespace),
+            spec=cast("CronJobSpecArgsDict", grafana.rotator_spec(self.settings)),
+            opts=self.options(),
+        )
+
+    def _subject(self, account: str) -> SubjectArgs:
+        return SubjectArgs(kind="ServiceAccount", name=account, namespace=self.namespace)

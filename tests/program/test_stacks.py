@@ -21,7 +21,7 @@ from tests.keys import key_secret
 from tests.program.graph import installed_by, key, listed, reaches
 
 STACKS = stack_names()
-CLUSTER_SCOPED = {"CertManager", "GatewayClass", "Namespace"}
+CLUSTER_SCOPED = {"CertManager", "ClusterRoleBinding", "GatewayClass", "Namespace"}
 # What means something only once its controller has accepted it, and the condition to wait for.
 AWAITED = {
     "AuthPolicy": "Enforced",
@@ -47,6 +47,7 @@ SERVED_BY = {
     "extensions.kuadrant.io": "kuadrant",
     "limitador.kuadrant.io": "kuadrant",
     "monitoring.coreos.com": "monitoring",
+    "grafana.integreatly.org": "grafana",
 }
 
 
@@ -315,8 +316,9 @@ def test_routes_exist_on_openshift_only() -> None:
 
 def test_monitors_can_be_turned_off() -> None:
     recording = changed("dev", observability={"monitors": False})
-    assert {each.kind for each in recording.objects if each.layer == "observability"} == {"PrometheusRule"}
-    recording = changed("dev", observability={"monitors": False, "rules": False})
+    assert not [each for each in recording.objects if each.kind.endswith("Monitor")]
+    assert [each for each in recording.objects if each.kind == "PrometheusRule"]
+    recording = changed("dev", observability={"monitors": False, "rules": False, "dashboards": "none"})
     assert not [each for each in recording.objects if each.layer == "observability"]
 
 
@@ -325,6 +327,29 @@ def test_kuadrants_own_monitors_take_the_place_of_ours() -> None:
     assert [each.metadata_name for each in recording.objects if each.kind.endswith("Monitor")] == ["maas-models"]
     assert named(recording, "Kuadrant", "kuadrant").body["spec"] == {"observability": {"enable": True}}
     assert named(recorded("dev"), "Kuadrant", "kuadrant").body["spec"] == {}
+
+
+def test_dashboards_come_by_the_operator_or_by_a_sidecar() -> None:
+    def found(recording: Recording) -> list[str]:
+        kinds = [each.kind for each in recording.objects if each.layer == "observability"]
+        return sorted(kind for kind in kinds if kind.startswith(("Grafana", "ConfigMap")))
+
+    objects = ["Grafana", *["GrafanaDashboard"] * 5, "GrafanaDatasource", "GrafanaFolder"]
+    assert found(recorded("dev")) == objects
+    assert found(recorded("sandbox")) == objects[1:], "a Grafana of somebody else is not ours to make"
+    assert found(changed("dev", observability={"dashboards": "sidecar"})) == ["ConfigMap"] * 5
+
+
+def test_grafana_gets_a_token_that_is_renewed_and_never_written_down() -> None:
+    recording = recorded("ocp")
+    secret = named(recording, "Secret", "maas-grafana-token")
+    assert not {"data", "stringData"} & secret.body.keys()
+    source = named(recording, "GrafanaDatasource", "maas-prometheus").body["spec"]
+    assert source["datasource"]["secureJsonData"]["httpHeaderValue1"] == "Bearer ${token}"
+    assert "tlsSkipVerify" not in json.dumps(source)
+    rules = named(recording, "Role", "maas-token-rotator").body["rules"]
+    assert all(rule["resourceNames"] for rule in rules)
+    assert not [each for each in recorded("dev").objects if each.kind == "CronJob"], "no token, nothing to renew"
 
 
 def test_usage_is_read_where_it_is_counted() -> None:

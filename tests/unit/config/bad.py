@@ -297,6 +297,8 @@ BAD: tuple[Bad, ...] = (
         "maas:observability.budgets.b.costCentre", "no such costCentre", "4711"),
     Bad("observability", {"budgets": {"b": {"amount": 1, "team": "search"}}, "telemetryLabels": {"user": False}},
         "maas:observability.telemetryLabels.user", "budget 'b' needs that label", "true"),
+    Bad("observability", {"dashboards": "configMaps"}, "maas:observability.dashboards", "not one of"),
+    Bad("observability", {"prometheus": {"url": "thanos:9091"}}, "maas:observability.prometheus.url", "match"),
     Bad("models/qwen3/priceFactor", -1, "maas:models.qwen3.priceFactor", "greater than or equal to 0"),
     Bad("policy", {"levels": {"tsl": "advisory"}}, "maas:policy.levels.tsl", "no such rule", "tls"),
     Bad("policy", {"levels": {"tls": "of"}}, "maas:policy.levels.tls", "not one of the known values"),
