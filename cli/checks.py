@@ -18,7 +18,16 @@ from cli.exits import Exit
 from cli.paths import ROOT
 
 SHELL_SCRIPTS = ("maas", ".ci/run")
-YAML_PLACES = ("Pulumi.yaml", ".pre-commit-config.yaml", ".yamllint.yaml", "sandbox", "rules", ".github")
+YAML_PLACES = (
+    "Pulumi.yaml",
+    ".pre-commit-config.yaml",
+    ".yamllint.yaml",
+    "sandbox",
+    "rules",
+    ".github",
+    "docs",
+    "policy/PulumiPolicy.yaml",
+)
 _PYTHON = (sys.executable, "-m")
 _WORKERS = "2"
 
@@ -77,6 +86,14 @@ def plan(*, fast: bool) -> list[Group]:
                 Check("ruff format", (*_PYTHON, "ruff", "format", "--check", ".")),
                 Check("shellcheck", (_beside_python("shellcheck"), *SHELL_SCRIPTS)),
                 Check("yamllint", (*_PYTHON, "yamllint", "--strict", *yaml_files())),
+                # Workflows, and the shell in them, which actionlint gives to shellcheck.
+                Check(
+                    "actionlint",
+                    (*_PYTHON, "cli.run_tool", "actionlint", "-shellcheck", _beside_python("shellcheck"), "-pyflakes="),
+                ),
+                Check(
+                    "zizmor", (_beside_python("zizmor"), "--offline", "--no-progress", "--quiet", ".github/workflows")
+                ),
             ),
             2,
         ),

@@ -108,7 +108,9 @@ def platform_names() -> tuple[str, str]:
     return sys.platform, {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
+# renovate: datasource=github-releases depName=pulumi/pulumi
 PULUMI = Family("pulumi", "v3.259.0", {"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": "v3.259.0"})
+# renovate: datasource=github-releases depName=kubernetes/kubernetes
 KUBERNETES = Family(
     "kubernetes",
     "v1.37.2",
@@ -118,8 +120,11 @@ KUBERNETES = Family(
         "k8s.io/component-base/version.gitMinor": "37",
     },
 )
+# renovate: datasource=github-releases depName=etcd-io/etcd
 ETCD = Family("etcd", "v3.7.3")
+# renovate: datasource=github-releases depName=kubernetes-sigs/kwok
 KWOK = Family("kwok", "v0.8.0", {"sigs.k8s.io/kwok/pkg/consts.Version": "v0.8.0"})
+# renovate: datasource=github-releases depName=helm/helm
 HELM = Family(
     "helm",
     "v3.19.0",
@@ -131,6 +136,7 @@ HELM = Family(
     },
 )
 
+# renovate: datasource=github-releases depName=prometheus/prometheus
 PROMETHEUS = Family(
     "prometheus",
     "v3.16.0",
@@ -139,6 +145,8 @@ PROMETHEUS = Family(
     tags=("remove_all_sd",),
     module_version="v0.316.0",
 )
+# renovate: datasource=github-releases depName=rhysd/actionlint
+ACTIONLINT = Family("actionlint", "v1.7.7", {"github.com/rhysd/actionlint.version": "v1.7.7"})
 
 
 def _kubernetes(name: str, build_seconds: float) -> Tool:
@@ -173,6 +181,7 @@ def _prometheus(name: str, build_seconds: float) -> Tool:
 
 _GITHUB_ETCD = "https://github.com/etcd-io/etcd/releases/download/{version}/"
 _GITHUB_PULUMI = "https://github.com/pulumi/pulumi/releases/download/{version}/"
+_GITHUB_ACTIONLINT = "https://github.com/rhysd/actionlint/releases/download/{version}/"
 _HELM = "https://get.helm.sh/helm-{version}-{os}-{arch}.tar.gz"
 
 TOOLS: Mapping[str, Tool] = {
@@ -221,6 +230,18 @@ TOOLS: Mapping[str, Tool] = {
         ),
         _prometheus("promtool", 300),
         _prometheus("prometheus", 60),
+        Tool(
+            "actionlint",
+            ACTIONLINT,
+            "github.com/rhysd/actionlint/cmd/actionlint",
+            Download(
+                _GITHUB_ACTIONLINT + "actionlint_{number}_{os}_{arch}.tar.gz",
+                _GITHUB_ACTIONLINT + "actionlint_{number}_checksums.txt",
+                member="actionlint",
+            ),
+            build_seconds=20,
+            version_arguments=("-version",),
+        ),
     )
 }
 """Every tool by its name."""
