@@ -76,6 +76,9 @@ def preview(  # noqa: PLR0913 - its options
     provider: ProviderName = "auto",
     *,
     expect_no_changes: ExpectNoChanges = False,
+    with_policies: Annotated[
+        bool, typer.Option("--policies", help="Also run the policy pack; a mandatory rule that is violated fails it.")
+    ] = False,
     stand_in: StandIn = False,
     json_: Json = False,
 ) -> None:
@@ -83,7 +86,7 @@ def preview(  # noqa: PLR0913 - its options
     from cli.operations import Command  # noqa: PLC0415
 
     command = Command(_options(stack, name, provider, stand_in=stand_in, as_json=json_), _console())
-    _end(command.preview(expect_no_changes=expect_no_changes))
+    _end(command.preview(expect_no_changes=expect_no_changes, with_policies=with_policies))
 
 
 @app.command(epilog=HELP)

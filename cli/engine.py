@@ -5,7 +5,7 @@ import runpy
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -202,9 +202,10 @@ class Session:
         """Make the cluster what the program says; `refresh` first looks at what is really there."""
         self.attempt(lambda: self.stack.up(on_event=on_event, show_secrets=False, color="never", refresh=refresh))
 
-    def preview(self, on_event: Callable[[EngineEvent], None]) -> None:
-        """Find out what `up` would do."""
-        self.attempt(lambda: self.stack.preview(on_event=on_event, color="never"))
+    def preview(self, on_event: Callable[[EngineEvent], None], policy_packs: Sequence[Path] = ()) -> None:
+        """Find out what `up` would do, and what policy packs say of it; a violated mandatory policy fails it."""
+        packs = [str(each) for each in policy_packs]
+        self.attempt(lambda: self.stack.preview(on_event=on_event, color="never", policy_packs=packs))
 
     def refresh(self, on_event: Callable[[EngineEvent], None], *, preview_only: bool) -> None:
         """Find out what is really there, and, unless `preview_only`, remember it."""

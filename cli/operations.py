@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from pulumi.automation.errors import CommandError
 from rich.prompt import Confirm
 
-from cli import composed, recovery, summary
+from cli import composed, policies, recovery, summary
 from cli.console import Console
 from cli.engine import Engine, Session
 from cli.exits import Exit, MaasError
@@ -70,14 +70,17 @@ class Command:
         """Make the cluster what the stack's settings say; for the sandbox, start it first."""
         return self._report(self._up)
 
-    def preview(self, *, expect_no_changes: bool) -> Exit:
-        """Show what `up` would do."""
+    def preview(self, *, expect_no_changes: bool, with_policies: bool = False) -> Exit:
+        """Show what `up` would do; with the policy pack, also what its rules say of it."""
 
         def work() -> Exit:
             recording = self.check()
+            packs = [policies.pack()] if with_policies else []
             with self._opened() as (target, session):
                 self._require_running(target)
-                self._run("Preview", recording_counts(recording), lambda t: session.preview(t.on_event))
+                self._run("Preview", recording_counts(recording), lambda t: session.preview(t.on_event, packs))
+            for each in self._tracker.warnings if with_policies else ():
+                self.console.note(each.message)
             return self._changes("would be", expect_no_changes=expect_no_changes)
 
         return self._report(work)

@@ -1,5 +1,6 @@
 """`./maas policy`: the rules of the policy pack on what a stack would deploy, or on files that `render` wrote."""
 
+import filecmp
 import json
 import subprocess
 import sys
@@ -74,6 +75,14 @@ def install() -> None:
     done = subprocess.run([sys.executable, "-I", str(ROOT / "cli" / "bootstrap.py"), str(PACK)], check=False)  # noqa: S603 - our own words
     if done.returncode:
         raise MaasError("The policy pack's environment could not be made.")
+
+
+def pack() -> Path:
+    """The pack as the engine starts it, its environment made when it is not there or not of the present lock."""
+    stamp = PACK / ".venv" / "requirements.lock"
+    if not stamp.is_file() or not filecmp.cmp(stamp, PACK / "requirements.lock", shallow=False):
+        install()
+    return PACK / "pack"
 
 
 def violations(stack: str, recording: Recording) -> list[Violation]:

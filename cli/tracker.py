@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from pulumi.automation.events import DiagnosticEvent, EngineEvent, StepEventMetadata
+from pulumi.automation.events import DiagnosticEvent, EngineEvent, PolicyEvent, StepEventMetadata
 
 from cli import redact
 from cli.urns import STACK_TYPE, label, layer_of, name_of, type_of
 
 _UNCHANGED = frozenset({"same", "read", "read-replacement", "refresh", "discard", "discard-replaced"})
 _ERROR, _WARNING = "error", "warning"
+_MANDATORY = "mandatory"
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,8 @@ class Tracker:
                 self._fail(event.res_op_failed_event.metadata)
             elif event.diagnostic_event:
                 self._diagnose(event.diagnostic_event)
+            elif event.policy_event:
+                self._judge(event.policy_event)
             elif event.summary_event:
                 self.changes = {_word(op): count for op, count in event.summary_event.resource_changes.items()}
                 self.finished = True
@@ -204,6 +207,14 @@ class Tracker:
         # "update failed" and the like repeat, for the stack, what an object's own error said.
         if message and message not in ("update failed", "preview failed", "refresh failed", "destroy failed"):
             self._diagnostics[Diagnostic(event.severity, message, event.urn or "")] = None
+
+    def _judge(self, event: PolicyEvent) -> None:
+        severity = _ERROR if event.enforcement_level == _MANDATORY else _WARNING
+        # The engine puts the rule's description before what the rule said.
+        said = event.message.strip().rsplit("\n", 1)[-1]
+        name = event.policy_name.removesuffix("-advice")  # see policy/__main__.py
+        text = f"{name} ({event.enforcement_level}): {said}"
+        self._diagnostics[Diagnostic(severity, text, event.resource_urn or "")] = None
 
     def _layer(self, urn: str) -> Layer:
         name = layer_of(urn) or "stack"

@@ -1,18 +1,21 @@
 """The pack as the engine runs it: `pulumi preview --policy-pack policy`, in the environment of requirements.lock.
 
-What it knows of the stack's settings comes from the engine (PULUMI_CONFIG).
+The engine tells a pack's Python SDK nothing of the stack's settings before it asks for levels (the SDK drops what
+ConfigureStack brings). So the pack reads the stack's own file, whose name every URN has in it, and each rule is there
+twice, as mandatory and as advice: the one that is right for the stack speaks.
 """
 
-import json
-import os
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
-from pulumi_policy import (
+import yaml  # noqa: E402 - `policy` is a package of the folder above
+from pulumi_policy import (  # noqa: E402
     EnforcementLevel,
     PolicyPack,
     ReportViolation,
@@ -22,34 +25,65 @@ from pulumi_policy import (
     StackValidationPolicy,
 )
 
-from policy.rules import OF_RESOURCE, OF_STACK, RULES, Resource, Stack
-from policy.rules.levels import level_of
-from policy.rules.resource import config_of, mapping
+from policy.rules import OF_RESOURCE, OF_STACK, RULES, Level, Resource, Stack  # noqa: E402
+from policy.rules.levels import level_of  # noqa: E402
+from policy.rules.resource import config_of, mapping  # noqa: E402
+
+ADVICE = "-advice"
 
 
-def of_resource(name: str, level: EnforcementLevel) -> ResourceValidationPolicy:
+@cache
+def stack_config(stack: str) -> Mapping[str, Any]:
+    """What a stack's file has under `maas:`; nothing when it is not here, so that every rule is as strict as usual."""
+    try:
+        content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+    return config_of(mapping(mapping(content).get("config")))
+
+
+def stack_of(urn: str) -> str:
+    """The stack in `urn:pulumi:<stack>::<project>::...`."""
+    return urn.split("::", 1)[0].rpartition(":")[2]
+
+
+def speaks(name: str, level: Level, urn: str) -> bool:
+    """Whether a rule has this level on the stack of a resource."""
+    return level_of(name, mapping(stack_config(stack_of(urn)).get("policy"))) is level
+
+
+def of_resource(name: str, level: Level) -> ResourceValidationPolicy:
     """A rule on single resources as CrossGuard takes it."""
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        for text in OF_RESOURCE[name](Resource(args.resource_type, _plain(args.props), args.urn)):
-            report(text, None)
+        if speaks(name, level, args.urn):
+            for text in OF_RESOURCE[name](Resource(args.resource_type, _plain(args.props), args.urn)):
+                report(text, None)
 
-    return ResourceValidationPolicy(name, RULES[name].description, validate, level)
+    return ResourceValidationPolicy(
+        _name(name, level), RULES[name].description, validate, EnforcementLevel(level.value)
+    )
 
 
-def of_stack(name: str, level: EnforcementLevel, config: Mapping[str, Any]) -> StackValidationPolicy:
+def of_stack(name: str, level: Level) -> StackValidationPolicy:
     """A rule on the whole stack as CrossGuard takes it."""
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
+        if not args.resources or not speaks(name, level, args.resources[0].urn):
+            return
         resources = [Resource(each.resource_type, _plain(each.props), each.urn) for each in args.resources]
-        for urn, text in OF_STACK[name](Stack(resources, config)):
+        for urn, text in OF_STACK[name](Stack(resources, stack_config(stack_of(resources[0].urn)))):
             report(text, urn or None)
 
-    return StackValidationPolicy(name, RULES[name].description, validate, level)
+    return StackValidationPolicy(_name(name, level), RULES[name].description, validate, EnforcementLevel(level.value))
+
+
+def _name(name: str, level: Level) -> str:
+    return name if level is Level.MANDATORY else name + ADVICE
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Properties out of the SDK's proxies, which raise where a value is not known yet; that is left out."""
+    """Properties out of the SDK's proxies. What is not known yet raises, which the SDK tells as advice."""
     if hasattr(value, "items"):
         return {str(key): _plain(value[key]) for key in list(value)}
     if isinstance(value, str | bytes) or value is None:
@@ -61,14 +95,13 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 def main() -> None:
     """Serve the pack until the engine is through."""
-    config = config_of(json.loads(os.environ.get("PULUMI_CONFIG") or "{}"))
-    settings = mapping(config.get("policy"))
-    levels = {name: EnforcementLevel(level_of(name, settings).value) for name in RULES}
+    levels = (Level.MANDATORY, Level.ADVISORY)
     PolicyPack(
         "maas",
         [
-            of_resource(name, level) if name in OF_RESOURCE else of_stack(name, level, config)
-            for name, level in levels.items()
+            of_resource(name, level) if name in OF_RESOURCE else of_stack(name, level)
+            for name in RULES
+            for level in levels
         ],
     )
 

@@ -66,21 +66,23 @@ class Stack:
         return (each for each in self.resources if each.kind in kinds)
 
 
-def config_of(values: Mapping[str, str]) -> dict[str, Any]:
+def config_of(values: Mapping[str, object]) -> dict[str, Any]:
     """The `maas:` keys of a stack as values, without those that hold keys: no rule has any business with them.
 
     Args:
-        values: Full key to text, objects as JSON: as the engine hands them over.
+        values: By key, with or without `maas:`; objects as they are, or as JSON text, which is how the engine has them.
     """
-    wanted = {key.removeprefix(_NAMESPACE): text for key, text in values.items() if key.startswith(_NAMESPACE)}
-    return {key: _value(text) for key, text in wanted.items() if key not in _SECRET}
+    wanted = {key.removeprefix(_NAMESPACE): value for key, value in values.items()}
+    return {key: _value(value) for key, value in wanted.items() if ":" not in key and key not in _SECRET}
 
 
-def _value(text: str) -> object:
+def _value(value: object) -> object:
+    if not isinstance(value, str):
+        return value
     try:
-        return cast("object", json.loads(text))
+        return cast("object", json.loads(value))
     except ValueError:
-        return text
+        return value
 
 
 def mapping(value: object) -> Mapping[str, Any]:

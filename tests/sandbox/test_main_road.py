@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from cli.policies import pack
 from sandbox import processes
 from sandbox.instance import Sandbox, port_is_free
 from sandbox.kube import Kube
@@ -179,6 +180,19 @@ def test_a_new_model_is_its_own_objects_and_what_lists_models(tree: Tree, edit: 
     assert created == {("InferenceService", "model-second"), ("HTTPRoute", "route-second")}
     others = {s["name"] for s in preview["steps"] if s["op"] != "create"}
     assert others == set(), "nothing else lists the models by name"
+
+
+@pytest.mark.usefixtures("first_up")
+def test_the_policy_pack_speaks_in_the_engines_preview(tree: Tree, edit: Callable[[str, str], None]) -> None:
+    environment = tree.root / "policy" / ".venv"
+    if not environment.exists():
+        environment.symlink_to(pack().parent / ".venv")
+    assert tree.json("preview", "--policies")["errors"] == []
+    edit("{levels: {tls: disabled}}", "{levels: {prices: advisory}}")
+    refused = tree.json("preview", "--policies", code=1)
+    [error] = refused["errors"]
+    assert error["message"].startswith("tls (mandatory): listens without TLS")
+    assert error["urn"].endswith("::inference-gateway")
 
 
 @pytest.mark.usefixtures("first_up")
