@@ -25,7 +25,7 @@ YAML_PLACES = (
     "sandbox",
     "rules",
     ".github",
-    "docs",
+    "docs/examples",
     "policy/PulumiPolicy.yaml",
 )
 _PYTHON = (sys.executable, "-m")
