@@ -12,6 +12,7 @@ import typer
 
 from cli.exits import HELP, Exit, MaasError
 from cli.guard import guarded
+from cli.keys.app import app as keys_app
 from cli.models.app import app as models_app
 from cli.paths import ROOT, of_user
 
@@ -38,6 +39,7 @@ kind_app = typer.Typer(
 )
 app.add_typer(kind_app, name="kind")
 app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack: the middle of Pulumi.<stack>.yaml.")]
 Name = Annotated[str, typer.Option("--name", help="Which sandbox; several can live side by side.")]

@@ -2,11 +2,12 @@
 
 The engine writes to the stack file it works with (the salt of the passphrase, encrypted values). So the sandbox's stack
 gets a copy, in the sandbox's own state folder, that follows the tracked files and keeps what the engine wrote: the salt
-and the API keys that were generated for this sandbox. A kind cluster's dev stack gets one in the same way.
+and the API keys that were generated for this sandbox, all in one encrypted text. A kind cluster's dev stack gets one in
+the same way.
 """
 
-import secrets
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,24 @@ import yaml
 from cli.exits import Exit, MaasError
 from cli.files import private_folder, write_private
 from cli.paths import ROOT
-from cli.stackfile import PROJECT_FILE, SANDBOX, full_keys, has_secret, mapping, read, stack_file, users_without_key
+from cli.stackfile import (
+    API_KEYS,
+    PROJECT_FILE,
+    SANDBOX,
+    full_keys,
+    has_secret,
+    is_secure,
+    mapping,
+    read,
+    stack_file,
+    users_without_key,
+)
 from config.merging import merged
 
-API_KEYS = "maas:apiKeys"
-_ENGINE_OWNED = ("encryptionsalt", "encryptedkey", "secretsprovider")
-_KEY_BYTES = 32
+ENGINE_OWNED = ("encryptionsalt", "encryptedkey", "secretsprovider")
+"""What the engine writes into a stack file beside `config`, when it first encrypts a value."""
+_KEYED = "keyed-users.json"
+"""The users whose keys are settled: they have one, or it was revoked. The ciphertext does not tell who they are."""
 
 
 def compose(
@@ -36,7 +49,7 @@ def compose(
             away.
 
     Returns:
-        The users that still have no API key, in alphabetical order.
+        The users whose keys are not settled, in alphabetical order: those that have come, and those that have gone.
 
     Raises:
         MaasError: A tracked file is missing or not usable.
@@ -51,7 +64,27 @@ def compose(
     config = {key: value for key, value in config.items() if value is not None}
     composed = merge({**tracked, "config": config}, _earlier(target), name, stack)
     _write_if_changed(target, yaml.safe_dump(composed, sort_keys=True, allow_unicode=True, width=120))
-    return users_without_key(composed["config"])
+    return _unsettled(folder, composed["config"])
+
+
+def keyed_users(folder: Path) -> frozenset[str]:
+    """The users whose keys were settled last."""
+    try:
+        return frozenset(json.loads((folder / _KEYED).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return frozenset()
+
+
+def remember_keyed(folder: Path, users: Collection[str]) -> None:
+    """Note down whose keys are settled, once they are in the composed stack file."""
+    write_private(folder / _KEYED, json.dumps(sorted(users)))
+
+
+def _unsettled(folder: Path, config: Mapping[str, Any]) -> list[str]:
+    users = mapping(config.get("maas:users")).keys()
+    if is_secure(config.get(API_KEYS)):
+        return sorted(users ^ keyed_users(folder))
+    return users_without_key(config)
 
 
 def merge(
@@ -59,7 +92,7 @@ def merge(
 ) -> dict[str, Any]:
     """The tracked stack file with what an earlier composed one has of its own.
 
-    A user that has gone loses the generated key for good; a key that the tracked file gives wins over a generated one.
+    A key that the tracked file gives wins over a generated one.
 
     Raises:
         MaasError: The tracked file has encrypted values, which nobody but their author could decrypt.
@@ -73,17 +106,13 @@ def merge(
         )
     users = mapping(config.get("maas:users"))
     own = mapping(mapping(earlier.get("config")).get(API_KEYS))
-    kept = {user: key for user, key in own.items() if user in users and has_secret(key)}
-    keys = {**kept, **mapping(config.get(API_KEYS))}
+    kept = own if is_secure(own) else {user: own[user] for user in own if user in users and has_secret(own[user])}
+    given = mapping(config.get(API_KEYS))
+    keys = given if given and is_secure(own) else {**kept, **given}
     if keys:
         config[API_KEYS] = keys
-    result = {key: value for key, value in tracked.items() if key not in _ENGINE_OWNED}
-    return {**result, "config": config, **{key: earlier[key] for key in _ENGINE_OWNED if key in earlier}}
-
-
-def new_keys(users: list[str]) -> dict[str, str]:
-    """A fresh API key for each user, 256 random bits each, by the path that the engine writes it to."""
-    return {f'{API_KEYS}["{user}"]': f"maas-{secrets.token_urlsafe(_KEY_BYTES)}" for user in users}
+    result = {key: value for key, value in tracked.items() if key not in ENGINE_OWNED}
+    return {**result, "config": config, **{key: earlier[key] for key in ENGINE_OWNED if key in earlier}}
 
 
 def _earlier(path: Path) -> dict[str, Any]:

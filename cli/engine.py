@@ -218,14 +218,21 @@ class Session:
         """Delete all that the stack has."""
         self.attempt(lambda: self.stack.destroy(on_event=on_event, show_secrets=False, color="never"))
 
-    def set_secret(self, path: str, value: str) -> None:
-        """Encrypt a setting, by path (`maas:apiKeys["alice"]`), into the stack file.
+    def set_secret(self, key: str, value: str) -> None:
+        """Encrypt a whole setting (`maas:apiKeys`) into the stack file.
 
         The Automation API would put the value on the command line, where every user of the machine can read it: it goes
-        by standard input instead, one command a value.
+        by standard input instead.
         """
-        words = ["config", "set", "--path", "--secret", "--stack", self.stack.name, path]
-        self.engine.run(words, str(self.stack.workspace.work_dir), {}, stdin=value)
+        self._config("set", "--secret", key, stdin=value)
+
+    def get_secret(self, key: str) -> str:
+        """A setting of the stack file with all that is encrypted in it in clear; a mapping or list as JSON."""
+        return self._config("get", key).stdout
+
+    def _config(self, action: str, *words: str, stdin: str | None = None) -> Result:
+        words = ("config", action, "--stack", self.stack.name, *words)
+        return self.engine.run(list(words), str(self.stack.workspace.work_dir), {}, stdin=stdin)
 
     def forget_pending_operations(self) -> int:
         """Drop the marks of operations that a killed run left half done; says how many there were."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pulumi
-from filelock import FileLock, Timeout
 from pulumi.automation.errors import CommandError
 from rich.prompt import Confirm
 
@@ -20,7 +19,9 @@ from cli import composed, policies, recovery, summary
 from cli.console import Console
 from cli.engine import Engine, Session
 from cli.exits import Exit, MaasError
+from cli.keys import store
 from cli.kind import KindCluster, require_engine
+from cli.lock import held
 from cli.paths import ROOT
 from cli.provider import Choice, attached
 from cli.recorder import Recording, RecordingError, record
@@ -117,7 +118,7 @@ class Command:
         def work() -> Exit:
             sandbox = Sandbox.open(self.options.sandbox)
             target = of_sandbox(sandbox)
-            with self._held(target):
+            with held(target):
                 self._destroy_if_possible(target)
                 lifecycle.down(sandbox, self.console)
                 shutil.rmtree(sandbox.folder, ignore_errors=True)
@@ -170,7 +171,7 @@ class Command:
         """The stack, ready to be worked on: nobody else at it, no remains of a killed run, a provider at hand."""
         target = self._target()
         with ExitStack() as stack:
-            stack.enter_context(self._held(target))
+            stack.enter_context(held(target))
             pulumi_program = find("pulumi", self.console)
             if target.sandbox:
                 self._prepare_sandbox(target, pulumi_program, start=start)
@@ -191,20 +192,6 @@ class Command:
         if self.options.stack == SANDBOX:
             return of_sandbox(Sandbox.open(self.options.sandbox))
         return of_stack(self.options.stack)
-
-    @contextmanager
-    def _held(self, target: Target) -> Generator[None]:
-        """Keep other commands off the stack. The system drops the lock when its holder dies."""
-        lock = FileLock(target.lock)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            what = f"sandbox {target.sandbox.name}" if target.sandbox else f"stack {target.stack}"
-            raise MaasError(f"Another command is at work on {what}. Wait for it to end, then try again.") from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _prepare_sandbox(self, target: Target, program: Path, *, start: bool) -> None:
         """Compose the project, and, with `start`, bring the control plane up meanwhile."""
@@ -239,9 +226,7 @@ class Command:
 
     def _give_keys(self, target: Target, program: Path, users: list[str]) -> None:
         self._recover(target)
-        session = self._session(target, program, {})
-        for path, key in composed.new_keys(users).items():
-            session.set_secret(path, key)
+        store.settle(self._session(target, program, {}), users)
 
     def _session(self, target: Target, program: Path, extra: Mapping[str, str], *, create: bool = True) -> Session:
         engine = Engine(program, TOOLS["pulumi"].version, {**target.environment, **extra}, target.without)

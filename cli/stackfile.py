@@ -14,6 +14,7 @@ from sandbox.go_yaml import GoLoader
 
 PROJECT_FILE = "Pulumi.yaml"
 SANDBOX = "sandbox"
+API_KEYS = "maas:apiKeys"
 
 
 def stack_file(stack: str, root: Path = ROOT) -> Path:
@@ -52,7 +53,8 @@ def stack_config(stack: str, root: Path = ROOT) -> tuple[dict[str, str], frozens
     """What the program would be given for a stack: defaults of Pulumi.yaml, then the stack file.
 
     Encrypted values cannot be read without the stack's passphrase and are not needed here: each becomes a placeholder
-    that has the form of an API key. For the sandbox stack, whose keys are generated on `up`, every user has one.
+    that has the form of an API key. Where all keys are one encrypted text, which does not tell whose they are, and for
+    the sandbox stack, whose keys are generated on `up`, every user has one.
 
     Returns:
         Values by full key (`maas:domain`; objects as JSON text), and the keys that hold a secret.
@@ -63,8 +65,8 @@ def stack_config(stack: str, root: Path = ROOT) -> tuple[dict[str, str], frozens
     project = read(root / PROJECT_FILE)
     name = str(project.get("name", "maas"))
     given = full_keys(read(stack_file(stack, root)).get("config") or {}, name)
-    if stack == SANDBOX:
-        given = _with_generated_keys(given)
+    if stack == SANDBOX or is_secure(given.get(API_KEYS)):
+        given = _with_a_key_for_each_user(given)
     values = {**_defaults(project, name), **given}
     secrets = frozenset(key for key, value in values.items() if has_secret(value))
     return {key: as_text(without_secrets(value, key)) for key, value in values.items()}, secrets
@@ -77,7 +79,7 @@ def full_keys(config: Mapping[str, Any], project: str) -> dict[str, Any]:
 
 def users_without_key(config: Mapping[str, Any]) -> list[str]:
     """The users of `maas:users` that `maas:apiKeys` says nothing of, in alphabetical order."""
-    return sorted(mapping(config.get("maas:users")).keys() - mapping(config.get("maas:apiKeys")).keys())
+    return sorted(mapping(config.get("maas:users")).keys() - mapping(config.get(API_KEYS)).keys())
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -85,11 +87,17 @@ def mapping(value: object) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
+def is_secure(value: object) -> bool:
+    """Whether a setting is one encrypted value."""
+    found = mapping(value)
+    return set(found) == {"secure"} and isinstance(found["secure"], str)
+
+
 def has_secret(value: object) -> bool:
     """Whether a setting is, or holds, an encrypted value."""
     if isinstance(value, Mapping):
         mapping = cast("Mapping[str, object]", value)
-        return _is_secure(mapping) or any(has_secret(each) for each in mapping.values())
+        return is_secure(mapping) or any(has_secret(each) for each in mapping.values())
     if isinstance(value, list):
         return any(has_secret(each) for each in cast("list[object]", value))
     return False
@@ -99,7 +107,7 @@ def without_secrets(value: object, path: str) -> object:
     """A setting with a placeholder for each encrypted value in it."""
     if isinstance(value, Mapping):
         mapping = cast("Mapping[str, object]", value)
-        if _is_secure(mapping):
+        if is_secure(mapping):
             return placeholder(path)
         return {key: without_secrets(each, f"{path}.{key}") for key, each in mapping.items()}
     if isinstance(value, list):
@@ -117,10 +125,6 @@ def as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def _is_secure(value: Mapping[str, object]) -> bool:
-    return set(value) == {"secure"} and isinstance(value["secure"], str)
-
-
 def _defaults(project: Mapping[str, Any], name: str) -> dict[str, Any]:
     """`default` of each declared key, `value` of keys of other namespaces, or the value itself in the short form."""
     declared = full_keys(project.get("config") or {}, name)
@@ -136,12 +140,10 @@ def _defaults(project: Mapping[str, Any], name: str) -> dict[str, Any]:
     return result
 
 
-def _with_generated_keys(config: dict[str, Any]) -> dict[str, Any]:
-    missing = users_without_key(config)
-    if not missing:
+def _with_a_key_for_each_user(config: dict[str, Any]) -> dict[str, Any]:
+    given = config.get(API_KEYS)
+    keys = {} if is_secure(given) else dict(mapping(given))
+    missing = mapping(config.get("maas:users")).keys() - keys.keys()
+    if not missing and not is_secure(given):
         return config
-    keys: dict[str, Any] = {
-        **mapping(config.get("maas:apiKeys")),
-        **{user: {"secure": "generated"} for user in missing},
-    }
-    return {**config, "maas:apiKeys": keys}
+    return {**config, API_KEYS: keys | {user: {"secure": "generated"} for user in sorted(missing)}}

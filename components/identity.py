@@ -131,9 +131,10 @@ class Identity(Layer):
     def _secrets(self) -> None:
         for name, keys in sorted(self.settings.api_keys.items()):
             user = self.settings.users[name]
-            for slot, key in enumerate(keys):
+            older: list[pulumi.Resource] = []
+            for slot, key in reversed(list(enumerate(keys))):
                 annotations = key_annotations(name, user, key.ends(user))
-                Secret(
+                secret = Secret(
                     ".".join(part for part in (f"key-{name}", _SLOTS[slot]) if part),
                     metadata=self.metadata(
                         key_secret_name(name, annotations, slot),
@@ -143,8 +144,10 @@ class Identity(Layer):
                     ),
                     type="Opaque",
                     string_data=pulumi.Output.secret({KEY_PROPERTY: key.key.get_secret_value()}),
-                    opts=self.options(delete_before_replace=True),
+                    opts=self.options(depends_on=older, delete_before_replace=True),
                 )
+                # In a rotation, the key gets a Secret as the previous one before its own is given the new key.
+                older = [secret]
 
     def _external_secrets(self) -> None:
         source = self.settings.identity.api_keys

@@ -139,6 +139,8 @@ class Key(Model):
 
     key: ApiKey
     expires: Expiry | None = None
+    shown: bool = False
+    """Whether `./maas keys` has given it out. The cluster is not told."""
 
     @model_validator(mode="before")
     @classmethod

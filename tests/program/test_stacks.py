@@ -226,6 +226,16 @@ def test_two_keys_of_a_user_are_two_secrets_and_the_older_ends_first() -> None:
     assert ends == {"key-freeuser1": "", "key-freeuser1.previous": "2027-01-01T23:59:59Z"}
 
 
+def test_in_a_rotation_the_key_that_was_the_present_one_never_stops_being_valid() -> None:
+    recording = changed("sandbox", apiKeys={"freeuser1": ["n" * 40, {"key": "o" * 40, "expires": "2027-01-01"}]})
+    present, previous = (
+        next(each for each in recording.objects if each.name == name)
+        for name in ("key-freeuser1", "key-freeuser1.previous")
+    )
+    assert previous.urn in reaches(recording, present), "its second Secret is there before its first has another key"
+    assert present.urn not in reaches(recording, previous)
+
+
 def test_the_old_secret_goes_before_the_one_in_its_place_comes() -> None:
     secrets = [each for each in recorded("sandbox").objects if each.kind == "Secret"]
     assert secrets

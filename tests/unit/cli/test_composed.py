@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.composed import compose, merge, new_keys
+from cli.composed import compose, merge, remember_keyed
 from cli.exits import Exit, MaasError
 
 TRACKED: dict[str, Any] = {
@@ -84,12 +84,40 @@ def test_a_composed_file_that_a_killed_engine_cut_short_is_made_anew(root: Path,
     assert yaml.safe_load(composed.read_text())["config"] == TRACKED["config"]
 
 
-def test_each_generated_key_has_256_random_bits_and_its_users_name_in_the_path() -> None:
-    keys = new_keys(["ann", "bob"])
-    assert list(keys) == ['maas:apiKeys["ann"]', 'maas:apiKeys["bob"]']
-    assert len(set(keys.values())) == 2
-    assert all(key.startswith("maas-") and len(key) == len("maas-") + 43 for key in keys.values())
-    assert not set(keys.values()) & set(new_keys(["ann", "bob"]).values())
+SEALED: dict[str, Any] = {"encryptionsalt": "v1:salt", "config": {"maas:apiKeys": {"secure": "v1:all-of-them"}}}
+
+
+def composed_with_sealed_keys(root: Path, folder: Path, keyed: list[str]) -> Path:
+    compose(folder, root)
+    composed = folder / "Pulumi.sandbox.yaml"
+    content = yaml.safe_load(composed.read_text())
+    content["config"]["maas:apiKeys"] = SEALED["config"]["maas:apiKeys"]
+    composed.write_text(yaml.safe_dump({**content, "encryptionsalt": "v1:salt"}))
+    remember_keyed(folder, keyed)
+    return composed
+
+
+def test_keys_in_one_encrypted_text_stay_and_are_settled_for_the_users_that_were_noted_down(
+    root: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    composed = composed_with_sealed_keys(root, folder, ["ann", "bob"])
+    assert compose(folder, root) == []
+    assert yaml.safe_load(composed.read_text())["config"]["maas:apiKeys"] == {"secure": "v1:all-of-them"}
+    assert stat.S_IMODE((folder / "keyed-users.json").stat().st_mode) == 0o600
+
+
+def test_users_that_came_and_users_that_went_have_their_keys_settled_anew(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    composed_with_sealed_keys(root, folder, ["ann", "gone"])
+    assert compose(folder, root) == ["bob", "gone"], "the program would refuse a key without a user"
+
+
+def test_where_it_was_not_noted_down_whose_keys_are_settled_nobodys_are(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    composed_with_sealed_keys(root, folder, ["ann", "bob"])
+    (folder / "keyed-users.json").write_text('["ann", "b')
+    assert compose(folder, root) == ["ann", "bob"]
 
 
 def test_an_overlay_stands_over_the_tracked_settings_key_by_key_and_can_take_one_away(

@@ -67,3 +67,17 @@ def test_a_stack_file_that_is_no_mapping_is_a_refused_configuration(root: Path, 
     with pytest.raises(MaasError) as caught:
         stack_config("dev", root)
     assert caught.value.code is Exit.CONFIG
+
+
+def test_where_all_keys_are_one_encrypted_text_each_user_has_a_placeholder(root: Path) -> None:
+    (root / "Pulumi.dev.yaml").write_text("config: {maas:users: {a: {}, b: {}}, maas:apiKeys: {secure: 'v1:x'}}")
+    values, secrets = stack_config("dev", root)
+    keys = json.loads(values["maas:apiKeys"])
+    assert keys.keys() == {"a", "b"}
+    assert keys["a"] != keys["b"]
+    assert secrets == {"maas:apiKeys"}
+
+
+def test_one_encrypted_text_and_no_user_is_no_key(root: Path) -> None:
+    (root / "Pulumi.dev.yaml").write_text("config: {maas:apiKeys: {secure: 'v1:x'}}")
+    assert stack_config("dev", root)[0]["maas:apiKeys"] == "{}"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.exits import MaasError
-from cli.models.edit import with_model, without_model
+from cli.models.edit import with_entries, with_model, with_root_keys, with_setting, without_model
 from cli.paths import ROOT
 
 NEW: dict[str, Any] = {"source": "hf://Qwen/Qwen3-8B", "profile": "gpu", "gpu": {"count": 2}, "args": ["--seed=7"]}
@@ -190,3 +190,33 @@ def test_adding_and_removing_leaves_any_file_as_it_was(text: str, name: str, ent
     added = with_model(text, name, entry)
     assert _models(added)[name] == entry
     assert without_model(added, name) == text
+
+
+@given(text=_files(), secret=st.text("abcdefXYZ0189+/=", min_size=1, max_size=200))
+def test_setting_a_section_changes_it_and_nothing_else_of_any_file(text: str, secret: str) -> None:
+    once = with_setting(text, "apiKeys", {"secure": f"v1:{secret}"})
+    assert yaml.safe_load(once)["config"]["maas:apiKeys"] == {"secure": f"v1:{secret}"}
+    assert with_setting(
+        with_setting(once, "apiKeys", {"secure": "v1:other"}), "apiKeys", {"secure": f"v1:{secret}"}
+    ) == (once), "and again, over what is there"
+    kept = [line for line in once.splitlines() if "maas:apiKeys:" not in line and "secure:" not in line]
+    assert kept == text.splitlines()
+
+
+def test_keys_that_were_set_one_by_one_make_way_for_the_one_text_in_their_place() -> None:
+    old = "config:\n  maas:apiKeys:\n    # hers\n    alice: {secure: v1:a}\n  maas:domain: x # y\nencryptionsalt: s\n"
+    new = with_setting(old, "apiKeys", {"secure": "v1:b"})
+    assert new == "config:\n  maas:apiKeys:\n    secure: v1:b\n  maas:domain: x # y\nencryptionsalt: s\n"
+
+
+def test_what_the_engine_keeps_beside_the_settings_is_added_once() -> None:
+    assert with_root_keys("config:\n  a: b", {"encryptionsalt": "v1:x="}) == "config:\n  a: b\nencryptionsalt: v1:x=\n"
+    assert with_root_keys("encryptionsalt: v1:x\n", {"encryptionsalt": "v1:y"}) == "encryptionsalt: v1:x\n"
+
+
+def test_many_entries_are_added_at_once_and_one_that_is_there_refuses_all() -> None:
+    text = "config:\n  maas:users:\n    ann: {tier: free}\n    bob: {tier: free}\n"
+    new = with_entries(text, "users", {"cyd": {"tier": "free"}, "dora": {"tier": "premium", "models": ["a", "b"]}})
+    assert new == text + "    cyd: {tier: free}\n    dora: {tier: premium, models: [a, b]}\n"
+    with pytest.raises(MaasError, match="There is a user bob already"):
+        with_entries(text, "users", {"cyd": {"tier": "free"}, "bob": {"tier": "free"}})

@@ -1,0 +1,1 @@
+"""`./maas keys`: the API keys of a stack."""

@@ -1,0 +1,1 @@
+"""Measurements, run by hand: what they find is in docs/. Nothing here is a test."""
