@@ -7,6 +7,7 @@ from components.exports import exports
 from components.gateway import Gateway
 from components.housekeeping import Housekeeping
 from components.identity import Identity
+from components.isolation import Isolation
 from components.kserve import KServe
 from components.kuadrant import Kuadrant
 from components.layer import Site
@@ -48,9 +49,11 @@ gateway = Gateway(site, certificates_after=operators.cert_manager, opts=after(*m
 identity = Identity(site, after(operators.kuadrant))
 # Policies target the Gateway and are enforced by Kuadrant.
 policies = Policies(site, after(operators.kuadrant, kuadrant, gateway))
+# Who may reach models, and Kuadrant's services, on the cluster's own network.
+isolation = Isolation(site, after(operators.kuadrant, platform))
 # Models start meanwhile; a route to one opens only when the policies hold.
 serving = (operators.kserve, kserve, *housekeeping.kserve)
-models = Models(site, routes_after=policies, opts=after(*serving, platform))
+models = Models(site, routes_after=policies, opts=after(*serving, platform, isolation))
 # Monitors and rules are served by the Prometheus operator and stand beside what they watch; dashboards by Grafana's.
 monitoring = (operators.monitoring, operators.grafana, *housekeeping.monitoring)
 observability = Observability(site, after(*monitoring, operators.kuadrant, platform))

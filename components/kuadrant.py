@@ -1,12 +1,14 @@
 """The Kuadrant layer: the Kuadrant object, and its services where the stack wants them to differ from its own."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource, CustomResourcePatch
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpecArgsDict
 
 from components.layer import FORCE, Layer, Site, wait_for
+from components.redis import REDIS, managed_redis
 from config.limiter import Limiter
 from config.observability import Observability
 from config.platform import Authorino
@@ -14,6 +16,11 @@ from config.platform import Authorino
 KUADRANT = "kuadrant"
 LIMITADOR = "limitador"
 AUTHORINO = "authorino"
+LIMITADOR_PODS = {"app": "limitador", "limitador-resource": "limitador"}
+AUTHORINO_PODS = {"authorino-resource": "authorino", "control-plane": "controller-manager"}
+"""Labels of the pods that Kuadrant's operators make. The operators' own pods have other values."""
+ONE_AT_A_TIME = {"maxUnavailable": 1}
+"""A disruption budget of what has several replicas. One replica has none: no node could ever be drained."""
 # Limitador's own when nothing is said; the operator takes its defaults whole or not at all.
 _CPU_REQUEST, _CPU_LIMIT = "250m", "500m"
 
@@ -22,7 +29,9 @@ def limitador_spec(limiter: Limiter) -> dict[str, Any]:
     """What we set on Kuadrant's Limitador object; its other fields stay Kuadrant's."""
     spec: dict[str, Any] = {"replicas": limiter.replicas}
     if limiter.storage == "redis":
-        spec["storage"] = {"redis": {"configSecretRef": {"name": limiter.redis_secret}}}
+        spec["storage"] = {"redis": {"configSecretRef": {"name": limiter.redis_secret or REDIS}}}
+    if limiter.replicas > 1:
+        spec["pdb"] = dict(ONE_AT_A_TIME)
     if limiter.memory:
         spec["resourceRequirements"] = {
             "requests": {"cpu": _CPU_REQUEST, "memory": limiter.memory},
@@ -46,6 +55,11 @@ def authorino_spec(authorino: Authorino) -> dict[str, Any]:
     return {"replicas": authorino.replicas}
 
 
+def authorino_budget_spec() -> dict[str, Any]:
+    """Body of Authorino's PodDisruptionBudget (policy/v1)."""
+    return {**ONE_AT_A_TIME, "selector": {"matchLabels": dict(AUTHORINO_PODS)}}
+
+
 class Kuadrant(Layer):
     """Kuadrant, ready, with its limiter as the stack says."""
 
@@ -65,10 +79,20 @@ class Kuadrant(Layer):
             ready.append(instance)
         limiter, authorino = site.settings.limiter, operator.authorino
         if not limiter.is_default:
-            self._patch(LIMITADOR, "limitador.kuadrant.io/v1alpha1", "Limitador", limitador_spec(limiter), ready)
+            store = [managed_redis(self, limiter.redis)] if limiter.redis else []
+            spec = limitador_spec(limiter)
+            self._patch(LIMITADOR, "limitador.kuadrant.io/v1alpha1", "Limitador", spec, [*ready, *store])
         if authorino != Authorino():
             api_version = "operator.authorino.kuadrant.io/v1beta1"
             self._patch(AUTHORINO, api_version, "Authorino", authorino_spec(authorino), ready)
+        if authorino.replicas > 1:
+            # Authorino's operator makes none; Limitador's does, when it is told to.
+            PodDisruptionBudget(
+                AUTHORINO,
+                metadata=self.metadata(AUTHORINO, operator.namespace),
+                spec=cast("PodDisruptionBudgetSpecArgsDict", authorino_budget_spec()),
+                opts=self.options(),
+            )
         self.register_outputs({})
 
     def _patch(

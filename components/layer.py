@@ -91,6 +91,7 @@ class Layer(pulumi.ComponentResource):
         ready_within: str | None = None,
         retain_on_delete: bool = False,
         delete_before_replace: bool = False,
+        keeps: Sequence[str] = (),
     ) -> pulumi.ResourceOptions:
         """Options of an object of this layer.
 
@@ -99,6 +100,7 @@ class Layer(pulumi.ComponentResource):
             ready_within: how long its creation or change may take until it is ready, such as `5m`.
             retain_on_delete: leave it as it is when the stack is destroyed.
             delete_before_replace: when it has to be another object, delete the old one first.
+            keeps: inputs that stay as they were when it was created, such as a random password.
         """
         return pulumi.ResourceOptions(
             parent=self,
@@ -108,4 +110,5 @@ class Layer(pulumi.ComponentResource):
             ),
             retain_on_delete=retain_on_delete,
             delete_before_replace=delete_before_replace,
+            ignore_changes=list(keeps),
         )

@@ -9,6 +9,19 @@ from config.problems import RefusalError
 from config.values import DnsLabel, Quantity
 
 
+class ManagedRedis(Model):
+    """A Redis of the stack's own, for development: one pod with a volume, without replica, backup and TLS."""
+
+    install: Literal["managed"] = "managed"
+    cpu: Quantity = "100m"
+    memory: Quantity = "256Mi"
+    """Three quarters of it are for counters; when those are full, the limiter fails, and nothing is forgotten."""
+    size: Quantity = "1Gi"
+    """Of the volume."""
+    storage_class: DnsLabel | None = None
+    """None: the cluster's default."""
+
+
 class Limiter(Model):
     """The rate limiter. In memory, counters end with the pod, and each replica would count alone."""
 
@@ -16,6 +29,8 @@ class Limiter(Model):
     storage: Literal["memory", "redis"] = "memory"
     redis_secret: DnsLabel | None = None
     """Secret in Kuadrant's namespace whose key `URL` is a redis:// or rediss:// address."""
+    redis: ManagedRedis | None = None
+    """Instead of a Secret: a Redis of the stack's own."""
     memory: Quantity | None = None
     """Of each replica; in memory, seven tenths of it are for counters. Default is Kuadrant's own, 64Mi."""
     telemetry: Literal["basic", "exhaustive"] = "basic"
@@ -34,11 +49,12 @@ class Limiter(Model):
                 allowed="replicas: 1, or storage: redis",
                 fix=f"{{replicas: {self.replicas}, storage: redis, redisSecret: <name>}}",
             )
-        if (self.storage == "redis") != (self.redis_secret is not None):
+        places = [each for each in (self.redis_secret, self.redis) if each is not None]
+        if len(places) != (self.storage == "redis"):
             raise RefusalError(
-                "storage and redisSecret belong together",
-                allowed="{storage: memory} or {storage: redis, redisSecret: <name>}",
-                fix="{storage: redis, redisSecret: <name>}",
+                "storage and where Redis is belong together",
+                allowed="{storage: memory}, or {storage: redis} with either redisSecret: <name> or redis: {}",
+                fix="{storage: redis, redisSecret: <name>}; for development {storage: redis, redis: {}}",
             )
         return self
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from config.isolation import Isolation, NetworkPolicies
 from config.model import Model
 from config.values import DnsLabel, Duration
 
@@ -166,6 +167,7 @@ class Platform(Model):
     monitoring: Monitoring = Monitoring()
     grafana: Operator = Operator()
     clean_up: CleanUp = CleanUp()
+    network_policies: NetworkPolicies = Isolation()
 
 
 class Cluster(Model):

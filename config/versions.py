@@ -9,6 +9,13 @@ SIMULATOR_IMAGE = "docker.io/library/python:3.12.11-slim-bookworm"
 HOUSEKEEPING_IMAGE = SIMULATOR_IMAGE
 """What runs the steps of components/housekeeping: any image with Python 3.11 or newer."""
 
+# Valkey, the Redis that stayed under the BSD licence; the protocol is the same.
+# renovate: datasource=docker depName=valkey/valkey
+REDIS_IMAGE = "docker.io/valkey/valkey:8.0.2-alpine"
+
+# renovate: datasource=docker depName=quay.io/keycloak/keycloak
+KEYCLOAK_IMAGE = "quay.io/keycloak/keycloak:26.3.5"
+
 # renovate: datasource=github-releases depName=kubernetes-sigs/gateway-api
 GATEWAY_API_VERSION = "v1.3.0"
 GATEWAY_API_MANIFEST = (

@@ -403,6 +403,33 @@ def test_limitador_is_patched_only_when_the_stack_wants_it_different() -> None:
     assert patch.body["spec"]["storage"] == {"redis": {"configSecretRef": {"name": "limiter-redis"}}}
 
 
+def test_several_limitadors_and_authorinos_are_drained_one_at_a_time() -> None:
+    limiter = {"replicas": 2, "storage": "redis", "redisSecret": "limiter-redis"}
+    kuadrant = {"authorino": {"replicas": 2}}
+    recording = changed("sandbox", limiter=limiter, platform={"kuadrant": kuadrant})
+    assert named(recording, "Limitador", "limitador").body["spec"]["pdb"] == {"maxUnavailable": 1}
+    budget = named(recording, "PodDisruptionBudget", "authorino").body["spec"]
+    assert budget["selector"]["matchLabels"]["authorino-resource"] == "authorino"
+    assert "PodDisruptionBudget" not in {each.kind for each in recorded("sandbox").objects}, "or no node is drained"
+
+
+def test_a_redis_of_the_stacks_own_keeps_its_random_password_and_shows_it_nowhere() -> None:
+    recordings = [changed("dev", limiter={"storage": "redis", "redis": {}}) for _ in range(2)]
+    secrets = [named(each, "Secret", "maas-redis") for each in recordings]
+    passwords = [each.body["stringData"]["password"] for each in secrets]
+    assert passwords[0] != passwords[1]
+    assert all(len(each) >= 43 for each in passwords), "256 random bits"
+    for recording, secret, password in zip(recordings, secrets, passwords, strict=True):
+        assert list(secret.request.ignoreChanges) == ["stringData"], "or each run would draw another one"
+        assert {path.partition(".")[0] for path in secret.secrets} == {"stringData"}
+        assert secret.body["stringData"]["URL"] == f"redis://:{password}@maas-redis:6379"
+        others = [each.body for each in recording.objects if each.urn != secret.urn]
+        assert password not in json.dumps(others)
+        patch = named(recording, "Limitador", "limitador")
+        assert patch.body["spec"]["storage"] == {"redis": {"configSecretRef": {"name": "maas-redis"}}}
+        assert named(recording, "StatefulSet", "maas-redis").urn in reaches(recording, patch)
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_what_operators_and_others_need_stays_when_the_stack_goes(stack: str) -> None:
     for each in recorded(stack).objects:

@@ -130,6 +130,7 @@ def test_up_from_nothing_creates_every_layer(tree: Tree, first_up: dict[str, Any
         "cluster",
         "gateway",
         "identity",
+        "isolation",
         "kserve",
         "kuadrant",
         "models",
@@ -235,6 +236,7 @@ def objects_of_the_stack(tree: Tree) -> list[str]:
         "serving.kserve.io/v1alpha1": ["ServingRuntime"],
         "kuadrant.io/v1": ["AuthPolicy", "RateLimitPolicy"],
         "kuadrant.io/v1alpha1": ["TokenRateLimitPolicy"],
+        "networking.k8s.io/v1": ["NetworkPolicy"],
         "monitoring.coreos.com/v1": ["PodMonitor", "ServiceMonitor"],
     }
 

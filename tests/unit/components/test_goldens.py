@@ -16,6 +16,7 @@ from components import (
     kserve,
     kuadrant,
     policies,
+    redis,
     routes,
     security_constraints,
 )
@@ -27,7 +28,7 @@ from components.operators import catalogue, environment, olm
 from config.gateway import Expose, Route
 from config.gateway import Gateway as GatewaySettings
 from config.identity import ApiKeySource, User
-from config.limiter import Limiter
+from config.limiter import Limiter, ManagedRedis
 from config.models import Runtime
 from config.observability import TelemetryLabels
 from config.platform import Install, Profile
@@ -119,6 +120,12 @@ def operator_bodies(stack: Settings, install: Install) -> dict[str, Any]:
 
 
 BODIES: dict[str, Callable[[], Any]] = {
+    "redis": lambda: {
+        "statefulSet": redis.redis_spec(ManagedRedis.model_validate({"storageClass": "fast"}), Profile.KUBERNETES, OLM_MIRRORED.mirror),
+        "openshift": redis.redis_spec(ManagedRedis(), Profile.OPENSHIFT, KUBERNETES.mirror),
+        "service": redis.redis_service_spec(),
+        "secret": redis.redis_secret_data("drawn-by-the-program"),
+    },
     "gateway-kubernetes": lambda: gateway.gateway_spec(KUBERNETES),
     "gateway-openshift": lambda: [gateway.gateway_spec(OPENSHIFT), gateway.gateway_annotations(OPENSHIFT)],
     "gateway-tls": lambda: gateway.gateway_spec(WITH_TLS),

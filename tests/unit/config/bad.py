@@ -252,6 +252,28 @@ BAD: tuple[Bad, ...] = (
     Bad("platform/cleanUp", {"odhWebhok": True}, "maas:platform.cleanUp.odhWebhok", "unknown key", "odhWebhook"),
     # limiter
     Bad("limiter", {"replicas": 3}, "maas:limiter", "counts alone", "storage: redis"),
+    Bad("limiter", {"storage": "redis", "redis": {}, "redisSecret": "x"}, "maas:limiter", "belong together"),
+    Bad("limiter", {"redis": {}}, "maas:limiter", "belong together", "storage: redis"),
+    Bad(
+        "platform/networkPolicies",
+        {"downloads": [{"cidr": "10.0.0.1/8"}]},
+        "maas:platform.networkPolicies.downloads[0].cidr",
+        "CIDR",
+        "10.0.0.0/8",
+    ),
+    Bad(
+        "platform/networkPolicies",
+        {"downloads": [{"cidr": "10.0.0.0/8", "exclude": ["192.168.0.0/16"]}]},
+        "maas:platform.networkPolicies.downloads[0]",
+        "no part of",
+    ),
+    Bad(
+        "platform/networkPolicies",
+        {"scrapers": ["Monitoring"]},
+        "maas:platform.networkPolicies.scrapers[0]",
+        "DNS label",
+        "monitoring",
+    ),
     Bad("limiter", {"storage": "redis"}, "maas:limiter", "belong together", "redisSecret"),
     Bad("limiter", {"memory": "64 MB"}, "maas:limiter.memory", "quantity"),
     Bad("limiter", {"failOpen": True}, "maas:limiter.failOpen", "has no effect", "environment: managed"),

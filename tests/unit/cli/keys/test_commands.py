@@ -56,9 +56,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "MAAS_CWD"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MAAS_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(stores, "find", lambda _name, _reporter: program)
+
+    def find(_name: str, _reporter: object) -> Path:
+        return program
+
+    def stack_file(stack: str) -> Path:
+        return tmp_path / f"Pulumi.{stack}.yaml"
+
+    monkeypatch.setattr(stores, "find", find)
     monkeypatch.setattr("cli.target.ROOT", tmp_path)
-    monkeypatch.setattr("cli.target.stack_file", lambda stack: tmp_path / f"Pulumi.{stack}.yaml")
+    monkeypatch.setattr("cli.target.stack_file", stack_file)
 
     @contextmanager
     def opened(stack: str, name: str) -> Generator[Store]:

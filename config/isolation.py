@@ -1,0 +1,75 @@
+"""Who may reach whom on the cluster's network, besides what the service itself needs."""
+
+import ipaddress
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from config.model import Model
+from config.problems import RefusalError
+from config.values import DnsLabel
+
+_PORT_MOST = 65535
+
+
+def _cidr(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        host = value.partition("/")[0]
+        try:
+            fix = str(ipaddress.ip_network(value, strict=False))
+        except ValueError:
+            fix = f"{host}/32" if host.replace(".", "").isdigit() else "10.0.0.0/8"
+        raise RefusalError("not a range of addresses", allowed="CIDR, such as 10.20.0.0/16", fix=fix) from None
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
+Port = Annotated[int, Field(strict=True, ge=1, le=_PORT_MOST)]
+
+
+class Destination(Model):
+    """Addresses that models may open connections to, besides DNS."""
+
+    cidr: Cidr
+    exclude: tuple[Cidr, ...] = ()
+    """Parts of it that they may not."""
+    ports: Annotated[tuple[Port, ...], Field(min_length=1)] = (443,)
+    """TCP ports."""
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        whole = ipaddress.ip_network(self.cidr)
+        for each in self.exclude:
+            part = ipaddress.ip_network(each)
+            if part.version != whole.version or not part.subnet_of(whole):  # type: ignore[arg-type]
+                raise RefusalError(f"{each} is no part of {self.cidr}", allowed="ranges within cidr")
+        return self
+
+
+_PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+_PRIVATE_6 = ("fc00::/7", "fe80::/10")
+INTERNET = (
+    Destination(cidr="0.0.0.0/0", exclude=_PRIVATE),
+    Destination(cidr="::/0", exclude=_PRIVATE_6),
+)
+"""HTTPS to public addresses: where weights come from. Not the cluster, its nodes, or a cloud's metadata service."""
+
+
+def _written(value: object) -> object:
+    return {"enabled": value} if isinstance(value, bool) else value
+
+
+class Isolation(Model):
+    """NetworkPolicies. They do nothing where the cluster's network plugin knows none."""
+
+    enabled: bool = True
+    """Off: whatever runs on the cluster can call models without a key, and read and reset counters."""
+    scrapers: tuple[DnsLabel, ...] | None = None
+    """Namespaces of what scrapes metrics; None: `monitoring`, and on OpenShift those of its own monitoring."""
+    downloads: tuple[Destination, ...] | None = None
+    """Where the pods of models that have a `source` may download from; None: HTTPS on the internet."""
+
+
+NetworkPolicies = Annotated[Isolation, BeforeValidator(_written)]
+"""The settings, or only whether there are any policies: `networkPolicies: false`."""
