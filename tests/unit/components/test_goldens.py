@@ -121,7 +121,9 @@ def operator_bodies(stack: Settings, install: Install) -> dict[str, Any]:
 
 BODIES: dict[str, Callable[[], Any]] = {
     "redis": lambda: {
-        "statefulSet": redis.redis_spec(ManagedRedis.model_validate({"storageClass": "fast"}), Profile.KUBERNETES, OLM_MIRRORED.mirror),
+        "statefulSet": redis.redis_spec(
+            ManagedRedis.model_validate({"storageClass": "fast"}), Profile.KUBERNETES, OLM_MIRRORED.mirror
+        ),
         "openshift": redis.redis_spec(ManagedRedis(), Profile.OPENSHIFT, KUBERNETES.mirror),
         "service": redis.redis_service_spec(),
         "secret": redis.redis_secret_data("drawn-by-the-program"),

@@ -47,6 +47,9 @@ def recordings() -> Iterator[tuple[str, Recording, Settings]]:
         sections = {key: json.loads(value) for key, value in config.items() if value.startswith("{")}
         for section, values in {**changes, "limiter": {"storage": "redis", "redisSecret": "redis"}}.items():
             sections.setdefault(f"maas:{section}", {}).update(values)
+        sections["maas:platform"].setdefault("kuadrant", {})["authorino"] = {"replicas": 2}
+        if name == "plain":
+            sections["maas:limiter"] = {"storage": "redis", "redis": {}}
         for operator in OPERATORS:
             sections["maas:platform"].setdefault(operator, {})["install"] = "preinstalled"
         sections["maas:platform"]["monitoring"].pop("userWorkload", None)
