@@ -8,6 +8,7 @@ from components.gateway import Gateway
 from components.housekeeping import Housekeeping
 from components.identity import Identity
 from components.isolation import Isolation
+from components.keycloak import KeycloakServer
 from components.kserve import KServe
 from components.kuadrant import Kuadrant
 from components.layer import Site
@@ -47,6 +48,8 @@ mesh = (operators.gateway_api, operators.service_mesh)
 gateway = Gateway(site, certificates_after=operators.cert_manager, opts=after(*mesh, platform))
 # Keys live in Kuadrant's namespace.
 identity = Identity(site, after(operators.kuadrant))
+# For development: an identity provider whose tokens the policies accept. Authorino asks again until it is there.
+KeycloakServer(site, after())
 # Policies target the Gateway and are enforced by Kuadrant.
 policies = Policies(site, after(operators.kuadrant, kuadrant, gateway))
 # Who may reach models, and Kuadrant's services, on the cluster's own network.

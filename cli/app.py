@@ -275,6 +275,64 @@ def hosts(
     guarded(work)
 
 
+@app.command(epilog=HELP)
+def token(  # noqa: PLR0913, PLR0917 - its options
+    stack: Stack = "sandbox",
+    name: Name = "sandbox",
+    issuer: Annotated[
+        str, typer.Option("--issuer", help="A name below maas:identity.oidc, when there are several.")
+    ] = "",
+    user: Annotated[
+        str, typer.Option("--user", "-u", help="Whose token, by a password; of the stack's own Keycloak it is known.")
+    ] = "",
+    flow: Annotated[str, typer.Option("--flow", help="auto, password, device or client-credentials.")] = "auto",
+    client_id: Annotated[
+        str, typer.Option("--client-id", help="The application that asks; default: the issuer's first client.")
+    ] = "",
+    client_secret_file: Annotated[
+        Path | None, typer.Option("--client-secret-file", help="Where its secret is.")
+    ] = None,
+    password_file: Annotated[Path | None, typer.Option("--password-file", help="Where the user's password is.")] = None,
+    scope: Annotated[str, typer.Option("--scope", help="What to ask for.")] = "openid",
+    reach: Annotated[
+        str, typer.Option("--reach", help="Where the issuer is reached from here, such as http://127.0.0.1:8080.")
+    ] = "",
+    ca: Annotated[Path | None, typer.Option("--ca", help="PEM of the CA to trust, in place of the system's.")] = None,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for a sign-in in a browser.")] = 300.0,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds for each question to the issuer.")] = 30.0,
+    *,
+    show: Annotated[bool, typer.Option("--show", help="Print the token, alone, on stdout.")] = False,
+    json_: Json = False,
+) -> None:
+    """Get a token from an identity provider of the stack, and say what the gateway would make of it.
+
+    With the token in a variable: TOKEN=$(./maas token --user alice --show)
+    """
+
+    def work() -> None:
+        from cli.token.command import Wanted, get  # noqa: PLC0415
+        from cli.token.report import secret_in, tell_where, told  # noqa: PLC0415
+
+        wanted = Wanted(
+            stack=stack,
+            sandbox=name,
+            issuer=issuer,
+            user=user,
+            flow=flow,
+            client=client_id,
+            client_secret=secret_in(client_secret_file),
+            password=secret_in(password_file),
+            scope=scope,
+            reach=reach,
+            ca=of_user(ca) if ca else None,
+            seconds=wait,
+            timeout=timeout,
+        )
+        told(get(wanted, tell_where), show=show, as_json=json_)
+
+    guarded(work)
+
+
 @kind_app.command("up", epilog=HELP)
 def kind_up(
     name: KindName = "maas",

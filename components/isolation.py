@@ -97,6 +97,12 @@ def redis_policy() -> Spec:
     }
 
 
+def keycloak_policy(settings: Settings, pods: Mapping[str, str], port: int) -> Spec:
+    """Keycloak is asked by Authorino for its keys, and itself asks nobody. People reach it by port-forward."""
+    authorino = _in(settings.platform.kuadrant.namespace) | {"podSelector": {"matchLabels": dict(AUTHORINO_PODS)}}
+    return {**_ingress(pods, [_from([authorino], port)]), "policyTypes": ["Ingress", "Egress"], "egress": []}
+
+
 def operator_policy(settings: Settings) -> Spec | None:
     """Kuadrant's operator serves the gateway its filter from 1.5 on, and denies it by a policy of its own (1.5.3).
 

@@ -356,6 +356,15 @@ _HELM_KEYS, _OLM_KEYS = ("chart", "values"), ("channel", "catalog", "package", "
 _BROKEN_PRODUCT = "1.4.0"
 
 
+def keycloak_has_a_namespace_of_its_own(identity: Identity, platform: Platform) -> Iterator[Problem]:
+    """Its pods are held to more than others', and its namespace goes with the stack."""
+    taken = {platform.namespace, platform.kuadrant.namespace, platform.kserve.namespace}
+    if identity.keycloak is not None and identity.keycloak.namespace in taken:
+        where = identity.keycloak.namespace
+        key, fix = "maas:identity.keycloak.namespace", f"{where}-keycloak"
+        yield Problem(key, shown(where), "others are in it", "a namespace of its own", fix)
+
+
 def operators_can_be_installed_so(platform: Platform) -> Iterator[Problem]:
     """Not every operator can be had in every way, nor on every kind of cluster."""
     for key, available in AVAILABLE_INSTALLS.items():
@@ -459,6 +468,7 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     each_account_may_call_models_that_exist,
     issuers_differ,
     each_exception_is_for_a_model_that_exists,
+    keycloak_has_a_namespace_of_its_own,
     keys_come_from_one_place,
     served_names_differ,
     one_route_holds_every_model,

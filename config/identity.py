@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 
+from config.keycloak import ISSUER, Keycloak
 from config.model import Model
 from config.problems import RefusalError
 from config.tokens import Anonymous, Issuers, ServiceAccounts
@@ -272,8 +273,26 @@ class Identity(Model):
     """How callers prove who they are."""
 
     api_keys: ApiKeySource = ApiKeySource()
+    keycloak: Keycloak | None = None
+    """For development: an identity provider of the stack's own, whose tokens are accepted."""
     oidc: Issuers = Field(default_factory=dict)
     """Identity providers whose tokens are accepted, by name."""
     kubernetes: ServiceAccounts = ServiceAccounts()
     anonymous: Anonymous = ()
     """What may be asked for without a credential: the list of models, the health of one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_own_keycloak(cls, value: object) -> object:
+        """The stack's own Keycloak is one of the issuers, unless the stack says itself how."""
+        if not isinstance(value, dict):
+            return value
+        given = cast("dict[str, object]", value)
+        issuers = given.get("oidc", {})
+        if given.get("keycloak") is None or not isinstance(issuers, dict) or ISSUER in issuers:
+            return given
+        try:
+            keycloak = Keycloak.model_validate(given["keycloak"])
+        except ValidationError:  # which the field itself reports
+            return given
+        return {**given, "oidc": {ISSUER: keycloak.issuer(), **cast("dict[str, object]", issuers)}}

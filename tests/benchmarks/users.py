@@ -1,7 +1,8 @@
 """Time and memory of a sandbox stack by its number of users: `.venv/bin/python -m tests.benchmarks.users 10 100 1000`.
 
-On a copy of this tree with a state of its own, which is gone afterwards. One line of JSON for each operation: seconds,
-and the peak resident memory, in MiB, of the engine, of the program (with the command line), and of the provider.
+On a copy of this tree with a state of its own, which is gone afterwards. One line of JSON for each operation: seconds
+by the clock; and of the engine, and of the program (with command line and stand-in provider), seconds of processor
+time, which depend little on what else the machine does, and the peak of resident memory in MiB.
 """
 
 import json
@@ -44,6 +45,7 @@ def tree_with(users: int, folder: Path) -> Path:
 def measured(tree: Path, environment: Mapping[str, str], *words: str) -> dict[str, Any]:
     """Run one command and say how long it took, how much memory it had at most, and what it changed."""
     peaks: dict[str, int] = {}
+    used: dict[int, tuple[str, float]] = {}
     over = threading.Event()
     began = time.monotonic()
     process = subprocess.Popen(  # noqa: S603 - this tree's own script
@@ -62,6 +64,8 @@ def measured(tree: Path, environment: Mapping[str, str], *words: str) -> dict[st
                     with suppress(psutil.Error):
                         what = _part(each)
                         peaks[what] = max(peaks.get(what, 0), each.memory_info().rss // 2**20)
+                        times = each.cpu_times()
+                        used[each.pid] = (what, times.user + times.system)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -71,7 +75,11 @@ def measured(tree: Path, environment: Mapping[str, str], *words: str) -> dict[st
     watcher.join()
     if process.returncode:
         raise SystemExit(f"{words} ended with {process.returncode}\n{out[-2000:]}\n{err[-2000:]}")
-    return {"seconds": round(seconds, 1), "changes": json.loads(out).get("changes"), "MiB": peaks}
+    processor: dict[str, float] = {}
+    for what, spent in used.values():
+        processor[what] = round(processor.get(what, 0) + spent, 1)
+    result = {"seconds": round(seconds, 1), "processor seconds": processor, "MiB": peaks}
+    return result | {"changes": json.loads(out).get("changes")}
 
 
 def _part(process: psutil.Process) -> str:

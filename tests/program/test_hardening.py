@@ -8,7 +8,10 @@ import pytest
 from cli.recorder import Object
 from tests.variants import changed
 
-EVERYTHING: dict[str, dict[str, Any]] = {"limiter": {"storage": "redis", "redis": {}}}
+EVERYTHING: dict[str, dict[str, Any]] = {
+    "limiter": {"storage": "redis", "redis": {}},
+    "identity": {"keycloak": {"users": {"alice": {"tier": "free"}}}},
+}
 STACKS = ("sandbox", "dev", "ocp")
 HOUSEKEEPING = "housekeeping"
 """The one layer whose pods speak to the API server; its own tests say with which rights."""
@@ -42,7 +45,7 @@ def test_every_container_of_ours_fits_the_pod_security_standard_restricted(stack
             assert security["runAsNonRoot"] is True, each.metadata_name
             assert security["seccompProfile"] == {"type": "RuntimeDefault"}, each.metadata_name
             assert ("runAsUser" in security) == (stack != "ocp"), "OpenShift gives each namespace its own"
-    assert {"ServingRuntime", "StatefulSet"} <= seen
+    assert {"Deployment", "ServingRuntime", "StatefulSet"} <= seen
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -72,7 +75,7 @@ def test_no_role_is_bound_but_for_housekeeping_and_never_to_an_account_of_models
 def test_namespaces_with_pods_of_ours_alone_say_what_pods_may_do_there(stack: str) -> None:
     layers = {"platform", "keycloak"}
     found = [each for each in objects(stack) if each.kind == "Namespace" and each.layer in layers]
-    assert found
+    assert {each.layer for each in found} == layers
     for each in found:
         assert each.metadata["labels"]["pod-security.kubernetes.io/enforce"] in {"baseline", "restricted"}
         assert each.metadata["labels"]["pod-security.kubernetes.io/warn"] == "restricted"

@@ -24,6 +24,7 @@ PODS = {
         "kuadrant-system", {"app": "limitador-operator", "control-plane": "controller-manager"}
     ),
     "kuadrant's operator": Pod("kuadrant-system", {"app": "kuadrant", "control-plane": "controller-manager"}),
+    "keycloak": Pod("keycloak", {"app.kubernetes.io/name": "keycloak"}),
     "redis": Pod("kuadrant-system", {"app.kubernetes.io/name": "maas-redis"}),
     "other in kuadrant": Pod("kuadrant-system", {"app": "curl"}),
     "prometheus": Pod("monitoring", {"app.kubernetes.io/name": "prometheus"}),
@@ -52,9 +53,10 @@ REACHES: dict[tuple[str, int], set[str]] = {
     ("authorino", 5001): set(),
     ("authorino", 8080): {"prometheus"},
     ("redis", 6379): {"limitador"},
+    ("keycloak", 8080): {"authorino"},
 }
 MODELS = {"simulator", "qwen3"}
-CLOSED = {*MODELS, "redis"}
+CLOSED = {*MODELS, "redis", "keycloak"}
 """Pods that may open next to nothing themselves."""
 EVERYBODY = PODS.keys() - CLOSED
 
@@ -69,7 +71,8 @@ def policies(recording: Recording) -> Policies:
 def of(stack: str, **platform: object) -> tuple[dict[str, Any], ...]:
     limiter: dict[str, Any] = {"replicas": 2, "storage": "redis", "redis": {}}
     platform_ = {"profile": "openshift" if stack == "ocp" else "kubernetes", **platform}
-    return tuple(policies(changed(stack, {"limiter": limiter, "platform": platform_})))
+    identity = {"keycloak": {"users": {"alice": {"tier": "free"}}}}
+    return tuple(policies(changed(stack, {"limiter": limiter, "platform": platform_, "identity": identity})))
 
 
 def who(found: tuple[dict[str, Any], ...], target: str, port: int, protocol: str = "TCP") -> set[str]:

@@ -13,6 +13,7 @@ from components import (
     gateway,
     gateway_options,
     identity,
+    keycloak,
     kserve,
     kuadrant,
     policies,
@@ -28,6 +29,7 @@ from components.operators import catalogue, environment, olm
 from config.gateway import Expose, Route
 from config.gateway import Gateway as GatewaySettings
 from config.identity import ApiKeySource, User
+from config.keycloak import Keycloak
 from config.limiter import Limiter, ManagedRedis
 from config.models import Runtime
 from config.observability import TelemetryLabels
@@ -119,7 +121,15 @@ def operator_bodies(stack: Settings, install: Install) -> dict[str, Any]:
     return bodies
 
 
+KEYCLOAK = Keycloak.model_validate({"users": {"alice": {"tier": "premium", "team": "search"}, "bob": {"tier": "free"}}})
+
 BODIES: dict[str, Callable[[], Any]] = {
+    "keycloak": lambda: {
+        "realm": keycloak.realm(KEYCLOAK),
+        "deployment": keycloak.keycloak_spec(KEYCLOAK, Profile.KUBERNETES, OLM_MIRRORED.mirror, "0123456789abcdef"),
+        "service": keycloak.keycloak_service_spec(),
+        "issuer": KEYCLOAK.issuer(),
+    },
     "redis": lambda: {
         "statefulSet": redis.redis_spec(
             ManagedRedis.model_validate({"storageClass": "fast"}), Profile.KUBERNETES, OLM_MIRRORED.mirror

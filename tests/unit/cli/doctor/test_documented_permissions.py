@@ -50,6 +50,7 @@ def recordings() -> Iterator[tuple[str, Recording, Settings]]:
         sections["maas:platform"].setdefault("kuadrant", {})["authorino"] = {"replicas": 2}
         if name == "plain":
             sections["maas:limiter"] = {"storage": "redis", "redis": {}}
+            sections["maas:identity"] = {"keycloak": {"users": {"alice": {"tier": "free"}}}}
         for operator in OPERATORS:
             sections["maas:platform"].setdefault(operator, {})["install"] = "preinstalled"
         sections["maas:platform"]["monitoring"].pop("userWorkload", None)

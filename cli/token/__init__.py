@@ -1,0 +1,1 @@
+"""`./maas token`: a token from an identity provider."""
