@@ -62,15 +62,15 @@ def models_policy(settings: Settings) -> Spec:
     }
 
 
-def downloads_policy(settings: Settings) -> Spec | None:
-    """Pods of models that have a source may fetch their weights; None where there is none."""
+def downloads_policy(settings: Settings) -> Spec:
+    """Pods of models that have a source may fetch their weights."""
     loading = sorted(name for name, model in settings.models.items() if model.source is not None)
     chosen = settings.platform.network_policies.downloads
     destinations = INTERNET if chosen is None else chosen
-    if not loading or not destinations:
-        return None
+    # A list must not be empty: no model has the empty name.
+    selected = {"key": MODEL_LABEL, "operator": "In", "values": loading or [""]}
     return {
-        "podSelector": {"matchExpressions": [{"key": MODEL_LABEL, "operator": "In", "values": loading}]},
+        "podSelector": {"matchExpressions": [selected]},
         "policyTypes": ["Egress"],
         "egress": [_download(each) for each in destinations],
     }

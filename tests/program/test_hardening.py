@@ -13,8 +13,8 @@ EVERYTHING: dict[str, dict[str, Any]] = {
     "identity": {"keycloak": {"users": {"alice": {"tier": "free"}}}},
 }
 STACKS = ("sandbox", "dev", "ocp")
-HOUSEKEEPING = "housekeeping"
-"""The one layer whose pods speak to the API server; its own tests say with which rights."""
+SPEAKING = {"housekeeping", "observability"}
+"""The layers with pods that speak to the API server; their own tests say with which rights."""
 
 
 def objects(stack: str) -> tuple[Object, ...]:
@@ -51,23 +51,23 @@ def test_every_container_of_ours_fits_the_pod_security_standard_restricted(stack
 @pytest.mark.parametrize("stack", STACKS)
 def test_no_pod_and_no_account_of_ours_has_a_token(stack: str) -> None:
     for each in objects(stack):
-        if each.kind == "ServiceAccount" and each.layer != HOUSEKEEPING:
+        if each.kind == "ServiceAccount" and each.layer not in SPEAKING:
             assert each.body["automountServiceAccountToken"] is False, each.metadata_name
         if each.kind == "InferenceService":
             assert each.body["spec"]["predictor"]["automountServiceAccountToken"] is False, each.metadata_name
     accounts = {each.metadata_name for each in objects(stack) if each.kind == "ServiceAccount"}
     for each, pod in pods(stack):
         # A runtime's pods are InferenceServices'.
-        if each.kind != "ServingRuntime" and each.layer != HOUSEKEEPING:
+        if each.kind != "ServingRuntime" and each.layer not in SPEAKING:
             assert pod["automountServiceAccountToken"] is False, each.metadata_name
             assert pod["serviceAccountName"] in accounts, "not the namespace's default one"
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_no_role_is_bound_but_for_housekeeping_and_never_to_an_account_of_models(stack: str) -> None:
+def test_no_role_is_bound_but_where_pods_speak_to_the_api_server_and_never_to_an_account_of_models(stack: str) -> None:
     for each in objects(stack):
         if each.kind in {"RoleBinding", "ClusterRoleBinding"}:
-            assert each.layer == HOUSEKEEPING, each.metadata_name
+            assert each.layer in SPEAKING, each.metadata_name
             assert all(subject["name"] != "models" for subject in each.body["subjects"]), each.metadata_name
 
 
