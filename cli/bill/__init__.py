@@ -1,0 +1,1 @@
+"""Bills: what was used, by whom, what it costs, and how complete the figures are."""

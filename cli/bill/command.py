@@ -1,0 +1,106 @@
+"""`./maas bill` and `./maas usage`."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from cli.bill.api import Api, token_of_user
+from cli.bill.counters import Growth, growth
+from cli.bill.statement import By, Period, Statement, month_of, source_of, statement
+from cli.exits import Exit, MaasError
+from cli.models.catalogue import load
+from cli.stackfile import SANDBOX
+from cli.target import ambient_kubeconfig
+from config.settings import Settings
+from sandbox.instance import Sandbox
+
+_USAGE_FOR = "5m"
+
+
+def period(start: str | None, end: str | None, now: datetime) -> Period:
+    """What `--from` and `--to` mean: dates in UTC, or times with their zone; default is this month until now."""
+    first = _moment("--from", start) if start else month_of(now)
+    last = _moment("--to", end) if end else now.replace(microsecond=0)
+    if last <= first:
+        raise MaasError(f"--to {last.isoformat()} is not after --from {first.isoformat()}.", code=Exit.USAGE)
+    return Period(first, last)
+
+
+def _moment(option: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise MaasError(
+            f"{option} {text}: not a date (2026-10-01) or a time (2026-10-01T08:00:00+02:00).", code=Exit.USAGE
+        ) from None
+    return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).replace(microsecond=0)
+
+
+def find_api(settings: Settings, stack: str, sandbox: str, url: str | None, ca: Path | None) -> Api:
+    """The API that was named, or that of the stack's cluster."""
+    if url:
+        return Api.at(url, token_of_user(), ca)
+    kubeconfig = Sandbox.open(sandbox).kubeconfig if stack == SANDBOX else ambient_kubeconfig()
+    return Api.of_cluster(settings, kubeconfig, ca)
+
+
+def bill(
+    empty: Statement, api: Api, settings: Settings, progress: Callable[[int, int], None] | None = None
+) -> Statement:
+    """The bill of a period, beside the period before.
+
+    Args:
+        empty: Whose bill, by what, for when.
+        api: Whom to ask.
+        settings: The stack's prices and users.
+        progress: Told how many windows are done, and of how many.
+    """
+    source, wanted = source_of(settings), empty.period
+
+    def grown(each: Period, tell: Callable[[int, int], None] | None = None) -> Growth:
+        return growth(api, source, _seconds(each.start), _seconds(each.end), tell)
+
+    return statement(settings, empty, grown(wanted, progress), grown(wanted.before))
+
+
+def _seconds(moment: datetime) -> Decimal:
+    return Decimal(int(moment.timestamp()))
+
+
+def settings_of(stack: str) -> Settings:
+    """The settings of a stack file."""
+    return load(stack)[0]
+
+
+def usage(settings: Settings, api: Api, *, watch: bool, every: float, console: Console) -> None:
+    """What is used now, by user; with `watch` again and again until Ctrl-C."""
+    if not watch:
+        console.print(_usage_table(settings, api))
+        return
+    with Live(_usage_table(settings, api), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(every)
+            live.update(_usage_table(settings, api), refresh=True)
+
+
+def _usage_table(settings: Settings, api: Api) -> Table:
+    """The last minutes, of the counters themselves, so that it does not need the rules."""
+    now = datetime.now(UTC)
+    shown = Table(title=f"The last {_USAGE_FOR} until {now:%H:%M:%S} UTC")
+    for name in ("user", "tier", "tokens", "requests", "429", "cost"):
+        shown.add_column(name, justify="left" if name in {"user", "tier"} else "right")
+    span = Period(now - timedelta(minutes=5), now)
+    source = source_of(settings)
+    grown = growth(api, source, _seconds(span.start), _seconds(span.end))
+    by_user = statement(settings, Statement("", By.USER, span), grown, None)
+    for line in by_user.lines:
+        known = settings.users.get(line.name)
+        cells = (f"{line.tokens:,.0f}", f"{line.requests or 0:,.0f}", f"{line.limited or 0:,.0f}", f"{line.cost:.4f}")
+        shown.add_row(line.name, known.tier if known else "-", *cells)
+    return shown

@@ -1,0 +1,222 @@
+"""What counters grew within a period, exactly as it was scraped.
+
+`increase()` extrapolates to the edges of its range and does not see the first value of a new counter; a plain sum loses
+everything that was before a restart. So the period is cut into windows. Where nothing was reset within a window, its
+growth is the difference between two values; where something was, the samples themselves are read.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from cli.bill.api import Api, Labels, Sample
+
+_HOUR, _DAY = 3600, 86400
+_WINDOWS_MOST = 750
+_OVERLAP = 300
+"""Seconds before a window in which the last value before it is looked for."""
+_BEFORE = _DAY
+"""Seconds before the period in which the last values before it are looked for."""
+_ZERO = Decimal(0)
+
+
+@dataclass
+class Growth:
+    """What was found.
+
+    Attributes:
+        by_series: What each counter grew.
+        restarts: Times by which something had been reset.
+        gaps: Windows in which nothing was scraped at all, as start and end.
+        thin: Windows in which fewer than nine of ten scrapes succeeded.
+        unknown: What counters stood at when the records began within the period: nobody knows when that was used.
+        began: When the records begin, if that is within the period.
+        twice: Whether a limiter was scraped by two monitors.
+    """
+
+    by_series: dict[Labels, Decimal] = field(default_factory=lambda: defaultdict[Labels, Decimal](Decimal))
+    restarts: list[Decimal] = field(default_factory=list[Decimal])
+    gaps: list[tuple[Decimal, Decimal]] = field(default_factory=list[tuple[Decimal, Decimal]])
+    thin: int = 0
+    unknown: Decimal = _ZERO
+    began: Decimal | None = None
+    twice: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """The counters to read.
+
+    Attributes:
+        names: Their names.
+        alive: Selector of a series that their target always has.
+        interval: Seconds between two scrapes.
+    """
+
+    names: tuple[str, ...]
+    alive: str
+    interval: int
+
+    @property
+    def counters(self) -> str:
+        """Selector of all of them."""
+        return f'{{__name__=~"{"|".join(self.names)}"}}'
+
+
+def window_length(seconds: int) -> int:
+    """Length of the windows of a period: as short as the number of windows allows."""
+    for length in (60, 300, _HOUR, 6 * _HOUR, _DAY):
+        if seconds / length <= _WINDOWS_MOST:
+            return length
+    return 7 * _DAY
+
+
+def growth(
+    api: Api, source: Source, start: Decimal, end: Decimal, progress: Callable[[int, int], None] | None = None
+) -> Growth:
+    """What the counters grew from `start` to `end`.
+
+    Args:
+        api: Whom to ask.
+        source: Which counters.
+        start: Seconds since 1970; what was counted up to then is not in it.
+        end: Seconds since 1970.
+        progress: Told how many windows are done, and of how many.
+    """
+    found = Growth()
+    length = window_length(int(end - start))
+    before = api.instant(f"last_over_time({source.counters}[{_BEFORE}s])", start)
+    alive = _by_target(api.instant(f"last_over_time({source.alive}[{_BEFORE}s])", start))
+    state = _State({labels: samples[-1].value for labels, samples in before.items()}, alive)
+    windows = list(_windows(start, end, length))
+    tables = _Tables.read(api, source, windows, length)
+    found.twice = tables.twice
+    for number, (begin, finish) in enumerate(windows):
+        span = int(finish - begin)
+        seen = tables.alive.get(finish, _ZERO)
+        if not seen:
+            _add_gap(found, begin, finish)
+        elif seen * 10 < 9 * tables.targets.get(finish, _ZERO) * span // source.interval:
+            found.thin += 1
+        if finish in tables.reset or (seen and not state.alive):
+            state.by_samples(api, source, begin, finish, found)
+        else:
+            state.by_ends(tables.values.get(finish, {}), found)
+        if progress:
+            progress(number + 1, len(windows))
+    return found
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """By end of window: the counters' last values, how often the target was scraped, whether anything was reset."""
+
+    values: Mapping[Decimal, Mapping[Labels, Decimal]]
+    alive: Mapping[Decimal, Decimal]
+    targets: Mapping[Decimal, Decimal]
+    reset: frozenset[Decimal]
+    twice: bool
+
+    @classmethod
+    def read(cls, api: Api, source: Source, windows: Sequence[tuple[Decimal, Decimal]], length: int) -> "_Tables":
+        values: dict[Decimal, dict[Labels, Decimal]] = defaultdict(dict)
+        alive: dict[Decimal, Decimal] = defaultdict(Decimal)
+        targets: dict[Decimal, Decimal] = defaultdict(Decimal)
+        reset: set[Decimal] = set()
+        twice = False
+        for first, last, span in _runs(windows, length):
+            for labels, samples in api.range(f"last_over_time({source.counters}[{span}s])", first, last, span).items():
+                for each in samples:
+                    values[each.time][labels] = each.value
+            for samples in api.range(f"sum(count_over_time({source.alive}[{span}s]))", first, last, span).values():
+                alive |= {each.time: each.value for each in samples}
+            for samples in api.range(
+                f"max_over_time(count({source.alive})[{span}s:{source.interval}s])", first, last, span
+            ).values():
+                targets |= {each.time: each.value for each in samples}
+            for name in source.names:
+                broken = f"count(resets({name}[{span + _OVERLAP}s]) > 0)"
+                for samples in api.range(broken, first, last, span).values():
+                    reset |= {each.time for each in samples}
+            pods = f"max(count by (namespace, pod) (count_over_time({source.alive}[{span}s])))"
+            twice = twice or any(
+                each.value > 1 for samples in api.range(pods, first, last, span).values() for each in samples
+            )
+        return cls(values, alive, targets, frozenset(reset), twice)
+
+
+def _windows(start: Decimal, end: Decimal, length: int) -> Iterator[tuple[Decimal, Decimal]]:
+    while start < end:
+        finish = min(start + length, end)
+        yield start, finish
+        start = finish
+
+
+def _runs(windows: Sequence[tuple[Decimal, Decimal]], length: int) -> Iterator[tuple[Decimal, Decimal, int]]:
+    """The windows of full length together, and a shorter last one by itself: first end, last end, length."""
+    full = [finish for begin, finish in windows if finish - begin == length]
+    if full:
+        yield full[0], full[-1], length
+    yield from ((finish, finish, int(finish - begin)) for begin, finish in windows if 1 <= finish - begin < length)
+
+
+def _by_target(series: Mapping[Labels, Sequence[Sample]]) -> dict[str, Decimal]:
+    """When the target in each namespace was first seen."""
+    first: dict[str, Decimal] = {}
+    for labels, samples in series.items():
+        namespace = dict(labels).get("namespace", "")
+        first[namespace] = min(first.get(namespace, samples[0].time), samples[0].time)
+    return first
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where the walk through the windows stands: the counters' last values, and since when their targets are known."""
+
+    known: dict[Labels, Decimal]
+    alive: dict[str, Decimal]
+
+    def by_samples(self, api: Api, source: Source, begin: Decimal, finish: Decimal, found: Growth) -> None:
+        """One window, sample by sample."""
+        span = int(finish - begin)
+        for namespace, time in _by_target(api.instant(f"{source.alive}[{span}s]", finish)).items():
+            if namespace not in self.alive:
+                self.alive[namespace] = time
+                found.began = time if found.began is None else min(found.began, time)
+        restarted: set[Decimal] = set()
+        for labels, samples in api.instant(f"{source.counters}[{span}s]", finish).items():
+            for each in samples:
+                if each.time > begin and self._add(labels, each, found):
+                    restarted.add(each.time)
+        if restarted:
+            found.restarts.append(min(restarted))
+
+    def by_ends(self, values: Mapping[Labels, Decimal], found: Growth) -> None:
+        """One window in which nothing was reset: only the values at its end."""
+        for labels, value in values.items():
+            if labels not in self.known and not self.alive:
+                found.unknown += value
+            else:
+                before = self.known.get(labels, _ZERO)
+                found.by_series[labels] += value - before if value >= before else value
+            self.known[labels] = value
+
+    def _add(self, labels: Labels, sample: Sample, found: Growth) -> bool:
+        """One sample; whether the counter was reset before it."""
+        before = self.known.get(labels)
+        self.known[labels] = sample.value
+        since = self.alive.get(dict(labels).get("namespace", ""))
+        if before is None and (since is None or sample.time <= since):
+            found.unknown += sample.value
+            return False
+        was_reset = before is not None and sample.value < before
+        found.by_series[labels] += sample.value if was_reset or before is None else sample.value - before
+        return was_reset
+
+
+def _add_gap(found: Growth, begin: Decimal, finish: Decimal) -> None:
+    if found.gaps and found.gaps[-1][1] == begin:
+        found.gaps[-1] = (found.gaps[-1][0], finish)
+    else:
+        found.gaps.append((begin, finish))

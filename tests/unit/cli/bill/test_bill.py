@@ -1,0 +1,298 @@
+"""Bills: exact figures from counters, whatever happened to them, and honest words about what is missing."""
+
+import csv
+import io
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.bill.api import Api, Labels, Sample
+from cli.bill.command import period
+from cli.bill.counters import Growth, Source, growth, window_length
+from cli.bill.report import FORMATS
+from cli.bill.statement import By, Period, Statement, statement
+from cli.exits import MaasError
+from config.settings import Settings
+from tests.unit.config.bad import GOOD
+
+SETTINGS = Settings.load("unit", GOOD)
+SOURCE = Source(("authorized_hits",), "limitador_up", 30)
+HITS: Labels = (("__name__", "authorized_hits"), ("model", "m"), ("namespace", "k"), ("user", "alice"))
+UP: Labels = (("__name__", "limitador_up"), ("namespace", "k"), ("pod", "a"))
+MONTH = Period(datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
+
+
+class Recorded(Api):
+    """An API that answers the queries of a bill from samples, as Prometheus would."""
+
+    series: Mapping[Labels, list[tuple[int, int]]]
+
+    def instant(self, expression: str, time: Decimal) -> dict[Labels, list[Sample]]:
+        name, span = self._read(expression)
+        found = self._within(name, time, span)
+        return {labels: each[-1:] if "last_over" in expression else each for labels, each in found.items()}
+
+    def range(self, expression: str, start: Decimal, end: Decimal, step: int) -> dict[Labels, list[Sample]]:
+        result: dict[Labels, list[Sample]] = defaultdict(list)
+        time = start
+        while time <= end:
+            for labels, value in self._value(expression, time).items():
+                result[labels].append(Sample(time, value))
+            time += step
+        return result
+
+    def _value(self, expression: str, time: Decimal) -> dict[Labels, Decimal]:
+        name, span = self._read(expression)
+        found = self._within(name, time, span)
+        if expression.startswith("last_over_time"):
+            return {labels: each[-1].value for labels, each in found.items()}
+        if expression.startswith("count(resets"):
+            broken = sum(any(b.value < a.value for a, b in pairwise(each)) for each in found.values())
+            return {(): Decimal(broken)} if broken else {}
+        if expression.startswith("sum(count_over_time"):
+            return {(): Decimal(sum(map(len, found.values())))} if found else {}
+        return {(): Decimal(1)} if found else {}
+
+    def _read(self, expression: str) -> tuple[str, int]:
+        span = re.search(r"\[(\d+)s", expression)
+        return ("limitador_up" if "limitador_up" in expression else "authorized_hits"), int(span[1]) if span else 0
+
+    def _within(self, name: str, time: Decimal, span: int) -> dict[Labels, list[Sample]]:
+        result = {
+            labels: [Sample(Decimal(at), Decimal(value)) for at, value in samples if time - span < at <= time]
+            for labels, samples in self.series.items()
+            if dict(labels)["__name__"] == name
+        }
+        return {labels: samples for labels, samples in result.items() if samples}
+
+
+def grown(hits: list[tuple[int, int]], up: list[int], start: int = 0, end: int = 600) -> Growth:
+    api = Recorded("http://127.0.0.1")
+    object.__setattr__(api, "series", {HITS: hits, UP: [(at, 1) for at in up]})
+    return growth(api, SOURCE, Decimal(start), Decimal(end))
+
+
+def total(found: Growth) -> Decimal:
+    return sum(found.by_series.values(), Decimal(0))
+
+
+ALWAYS = list(range(-600, 601, 30))
+
+
+@pytest.mark.parametrize(
+    ("hits", "tokens"),
+    [
+        pytest.param([(at, 1000 + at) for at in ALWAYS], 600, id="it grows"),
+        pytest.param([(-30, 900), (0, 1000), (30, 1100), (90, 40), (120, 60), (600, 60)], 160, id="a restart"),
+        pytest.param([(-30, 900), (0, 1000), (50, 1100), (70, 40), (110, 1500)], 1600, id="it grows past a restart"),
+        pytest.param([(200, 70), (230, 90)], 90, id="it begins"),
+        pytest.param([(-30, 900), (0, 1000), (590, 5000)], 4000, id="scrapes failed"),
+        pytest.param([(-30, 500)], 0, id="it ended before"),
+    ],
+)
+def test_what_a_counter_grew(hits: list[tuple[int, int]], tokens: int) -> None:
+    found = grown(hits, ALWAYS)
+    assert total(found) == tokens
+    assert found.unknown == 0
+
+
+def test_what_stood_there_when_the_records_began_is_not_billed_and_said() -> None:
+    found = grown([(300, 5000), (330, 5010), (360, 5030)], [300, 330, 360])
+    assert total(found) == 30
+    assert found.unknown == 5000
+    assert found.began == 300
+    notes = " ".join(statement(SETTINGS, _empty(), found, None).notes)
+    assert "Counters stood at 5,000" in notes
+    assert "1970-01-01 00:00:00 UTC to 1970-01-01 00:04:00 UTC" in notes
+
+
+def test_a_restart_and_a_gap_are_said() -> None:
+    found = grown([(0, 10), (30, 20), (90, 5), (600, 9)], [*range(-60, 121, 30), *range(540, 601, 30)])
+    assert total(found) == 19
+    notes = " ".join(statement(SETTINGS, _empty(), found, None).notes)
+    assert "were reset, seen in 1 windows, first by 1970-01-01 00:01:30" in notes
+    assert "up to 30s of usage may be missing" in notes
+    assert "Nothing was scraped from" in notes
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=60))
+def test_every_scraped_token_is_billed_once(steps: list[tuple[int, bool]]) -> None:
+    """Whatever is spent between scrapes, and however often the limiter restarts right after one."""
+    value, spent = 0, 0
+    hits = [(0, 0)]
+    for number, (tokens, restarted) in enumerate(steps, start=1):
+        # A restart that is not seen as a smaller value cannot be told from growth.
+        value = tokens if restarted and tokens < value else value + tokens
+        spent += tokens
+        hits.append((number * 10, value))
+    assert total(grown(hits, ALWAYS)) == spent
+
+
+def test_windows_are_as_short_as_their_number_allows() -> None:
+    assert [window_length(seconds) for seconds in (600, 40_000, 86400, 31 * 86400, 366 * 86400)] == [
+        60, 60, 300, 3600, 86400,
+    ]  # fmt: skip
+
+
+def _empty(by: By = By.USER, of: Period = MONTH) -> Statement:
+    return Statement("unit", by, of)
+
+
+def _series(name: str, count: int, **labels: str) -> tuple[Labels, Decimal]:
+    return tuple(sorted({"__name__": name, **labels}.items())), Decimal(count)
+
+
+def _month(factor: int = 1) -> Growth:
+    found = Growth()
+    found.by_series |= dict(
+        [
+            _series("authorized_hits", 1001 * factor, user="alice", tier="premium", model="qwen3"),
+            _series("authorized_hits", 999 * factor, user="alice", tier="premium", model="simulator-model"),
+            _series("authorized_hits", 30 * factor, user="alice", tier="premium"),
+            _series("authorized_calls", 50 * factor, user="alice", tier="premium"),
+            _series("limited_calls", 7, user="alice", tier="premium"),
+            _series("authorized_hits", 100 * factor, user="bob", tier="free", model="qwen3"),
+            _series("authorized_calls", 2 * factor, user="bob", tier="free"),
+        ]
+    )
+    return found
+
+
+DEARER = Settings.load(
+    "unit", GOOD | {"models": {**GOOD["models"], "qwen3": {**GOOD["models"]["qwen3"], "priceFactor": 1.5}}}
+)
+
+
+def test_cost_is_tokens_times_price_times_factor_exactly() -> None:
+    lines = {line.name: line for line in statement(DEARER, _empty(), _month(), _month(2)).lines}
+    assert lines["alice"].cost == Decimal(1001) * Decimal("0.008") * Decimal("1.5") + Decimal(999) * Decimal("0.008")
+    assert lines["bob"].cost == Decimal("0.75")
+    assert lines["bob"].before == Decimal("1.5")
+    assert (lines["alice"].tokens, lines["alice"].requests, lines["alice"].limited) == (2000, 20, 7)
+
+
+@pytest.mark.parametrize(
+    ("by", "names"),
+    [
+        (By.USER, ["alice", "bob"]),
+        (By.TEAM, ["search", "(unknown)"]),
+        (By.TIER, ["premium", "free"]),
+        (By.MODEL, ["qwen3", "simulator-model"]),
+    ],
+)
+def test_lines_are_users_teams_tiers_or_models_and_add_up_alike(by: By, names: list[str]) -> None:
+    made = statement(DEARER, _empty(by), _month(), None)
+    assert [line.name for line in made.lines] == names
+    assert made.total.cost == statement(DEARER, _empty(), _month(), None).total.cost
+    assert (made.total.requests is None) == (by is By.MODEL), "which model a request is for is not counted"
+
+
+def test_without_the_models_label_tokens_are_told_from_requests_by_calls() -> None:
+    found = Growth()
+    found.by_series |= dict(
+        [
+            _series("authorized_hits", 2010, user="alice", tier="premium"),
+            _series("authorized_calls", 20, user="alice", tier="premium"),
+        ]
+    )
+    settings = Settings.load("unit", GOOD | {"observability": {"telemetryLabels": {"model": False}}})
+    [line] = statement(settings, _empty(), found, None).lines
+    assert (line.tokens, line.requests) == (2000, 10)
+
+
+def test_the_old_filters_counters_are_read_too() -> None:
+    found = Growth()
+    found.by_series |= dict(
+        [
+            _series("token_usage_with_user_and_group", 1000, user="alice", group="premium"),
+            _series("authorized_calls_with_user_and_group", 9, user="alice", group="premium"),
+        ]
+    )
+    settings = Settings.load("unit", GOOD | {"observability": {"counters": "gateway"}})
+    [line] = statement(settings, _empty(), found, None).lines
+    assert (line.tokens, line.requests, line.cost) == (1000, 9, 8)
+
+
+def test_tiers_without_a_price_or_without_a_token_limit_are_said() -> None:
+    tiers = {**GOOD["tiers"], "gratis": {"level": 5, "requests": "1 per 1m", "tokens": "unlimited"}}
+    found = Growth()
+    found.by_series |= dict(
+        [
+            _series("authorized_hits", 10, user="x", tier="gone", model="qwen3"),
+            _series("authorized_calls", 10, user="y", tier="gratis"),
+        ]
+    )
+    notes = statement(Settings.load("unit", GOOD | {"tiers": tiers}), _empty(), found, None).notes
+    assert any("Tier gone is none of the stack's" in note for note in notes)
+    assert any("Tier gratis has no token limit" in note for note in notes)
+
+
+def test_the_month_before_a_month_is_a_month() -> None:
+    march = Period(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
+    assert march.before == Period(datetime(2026, 2, 1, tzinfo=UTC), march.start)
+    quarter = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
+    assert quarter.before.start == datetime(2025, 10, 1, tzinfo=UTC)
+    day = Period(datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC))
+    assert day.before == Period(datetime(2026, 3, 1, tzinfo=UTC), day.start)
+
+
+@pytest.mark.parametrize(("start", "end"), [("yesterday", None), ("2026-11-02", "2026-11-01"), ("2026-11-01", "later")])
+def test_a_period_that_is_none_is_refused(start: str, end: str | None) -> None:
+    with pytest.raises(MaasError, match="not"):
+        period(start, end, datetime(2026, 11, 25, tzinfo=UTC))
+
+
+def test_without_dates_the_period_is_this_month_until_now() -> None:
+    now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    assert period(None, None, now) == Period(datetime(2026, 11, 1, tzinfo=UTC), now)
+    zoned = period("2026-11-01T00:00:00+01:00", "2026-11-02", now)
+    assert zoned.start == datetime(2026, 10, 31, 23, tzinfo=UTC)
+
+
+def test_figures_in_csv_and_json_are_exact_and_names_are_no_formulas() -> None:
+    found = _month()
+    found.by_series |= dict([_series("authorized_hits", 1, user="=1+1", tier="free", model="qwen3")])
+    made = statement(DEARER, _empty(), found, None)
+    read = {row["user"]: row for row in csv.DictReader(io.StringIO(FORMATS["csv"](made)))}
+    assert read["alice"]["cost"] == "20.004"
+    assert read["'=1+1"]["cost"] == "0.0075"
+    content = json.loads(FORMATS["json"](made))
+    assert content["lines"][0]["cost"] == "20.004"
+    assert content["complete"] is True
+
+
+def test_the_page_escapes_names_and_says_what_is_missing() -> None:
+    found = _month()
+    found.twice = True
+    found.by_series |= dict([_series("authorized_hits", 1, user="<script>", tier="free", model="qwen3")])
+    page = FORMATS["html"](statement(DEARER, _empty(), found, None))
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "counted twice" in page
+    assert "@page" in page
+
+
+def test_the_clusters_prometheus_is_asked_by_way_of_the_api_server(tmp_path: Path) -> None:
+    kubeconfig = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"token": "test-only"}}],
+    }
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(kubeconfig), encoding="utf-8")
+    api = Api.of_cluster(SETTINGS, file)
+    place = "/api/v1/namespaces/monitoring/services/http:prometheus-operated:9090/proxy"
+    assert api.url == f"http://127.0.0.1:1{place}"
+    assert "test-only" not in repr(api)
+    with pytest.raises(MaasError, match="does not answer"):
+        api.instant("up", Decimal(0))
