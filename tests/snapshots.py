@@ -24,8 +24,9 @@ def edited(stack: str, edit: Edit | None = None) -> Snapshot:
     if edit:
         edit(sections)
     changed = {f"maas:{key}": each if isinstance(each, str) else json.dumps(each) for key, each in sections.items()}
+    given = {f"maas:{key}": each for key, each in sections.items()}
     content = of_values(stack, {**values, **changed}, secrets, ROOT / "__main__.py")
-    return Snapshot.from_json(json.loads(json.dumps({**content, "given": {}, "versions": versions(ROOT)})))
+    return Snapshot.from_json(json.loads(json.dumps({**content, "given": given, "versions": versions(ROOT)})))
 
 
 @cache

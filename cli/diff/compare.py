@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cli.diff import effects, notes, security
 from cli.diff.changes import Action, Change, changes, counts
-from cli.diff.meaning import meaning
+from cli.diff.meaning import meaning, said
 from cli.diff.snapshot import Snapshot
 from cli.diff.words import count
 
@@ -85,6 +85,7 @@ def compare(stack: str, before: Snapshot | None, after: Snapshot | None) -> Stac
         lines = [f"stack {status}: {count(len((after or old).items), 'resource')}"]
         warnings = list(_warnings(old, new, found)) if after is None else []
         return StackDiff(stack, status, lines, warnings, found, counts=counts(found))
+    old, new = replace(old, settings=said(old, new)), replace(new, settings=said(new, old))
     restarting = effects.restarting(found, new)
     lines = meaning(old, new, restarting) + notes.version_lines(old, new, _text(old), _text(new))
     if not found and not lines:

@@ -35,6 +35,28 @@ def meaning(before: Snapshot, after: Snapshot, restarting: Mapping[str, str]) ->
     return lines
 
 
+def said(snapshot: Snapshot, other: Snapshot) -> Mapping[str, Any]:
+    """The settings, without keys that only this revision's code knows and the stack's file does not mention.
+
+    A key that is new in the program, with its default, changes nothing that anybody has set. What it does to objects
+    shows there.
+    """
+    given = {key.removeprefix("maas:"): value for key, value in snapshot.given.items()}
+    return cast("Mapping[str, Any]", _said(snapshot.settings, other.settings, given)) if other.settings else {}
+
+
+def _said(value: object, other: object, given: object) -> object:
+    entries, others = mapping(value), mapping(other)
+    if not isinstance(value, Mapping) or not isinstance(other, Mapping):
+        return cast("object", value)
+    known = mapping(given) if given is None or isinstance(given, Mapping) else entries
+    return {
+        key: _said(each, others[key], known.get(key)) if key in others else each
+        for key, each in entries.items()
+        if key in others or key in known
+    }
+
+
 def renamed_tiers(before: Snapshot, after: Snapshot) -> dict[str, str]:
     """Tiers that have another name and are the same otherwise: old name to new."""
     old, new = _entries(before, "tiers"), _entries(after, "tiers")

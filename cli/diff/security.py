@@ -19,7 +19,9 @@ _EXPOSE_RANK = {"clusterIP": 1}
 _SCC_RANK = {"original": 0, "restricted": 1}
 _POD_SECURITY_RANK = {"privileged": 0, "baseline": 1, "restricted": 2}
 _GUARDS = {"AuthPolicy", "RateLimitPolicy", "TokenRateLimitPolicy", "NetworkPolicy", "PeerAuthentication"}
-_PERMISSIONS = {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "SecurityContextConstraints"}
+_GRANTS = {"RoleBinding", "ClusterRoleBinding", "SecurityContextConstraints"}
+"""A role alone gives nobody anything."""
+_ROLES = {"Role", "ClusterRole"}
 _HOST = {"hostNetwork", "hostPID", "hostIPC", "hostPath"}
 
 
@@ -130,8 +132,10 @@ def _object(change: Change) -> Iterator[str]:
     item = change.item
     if item.kind in _GUARDS and change.action is Action.DELETE:
         yield f"{item.title} is deleted: what it refused is let through"
-    if item.kind in _PERMISSIONS and change.action is Action.CREATE:
+    if item.kind in _GRANTS and change.action is Action.CREATE:
         yield f"{item.title} is created: somebody may do more"
+    if item.kind in _ROLES and change.action is Action.UPDATE and any("rules" in each.steps for each in change.fields):
+        yield f"{item.title}: what it permits changes"
     if item.kind == "AuthPolicy" and change.action in {Action.UPDATE, Action.REPLACE}:
         yield from _authentication(change)
 

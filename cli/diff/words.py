@@ -36,7 +36,7 @@ def names(values: Iterable[str], most: int = _MOST_NAMES) -> str:
 
 def value_of(value: object) -> str:
     """A setting's value, short enough for a sentence."""
-    if value is None or value == "":
+    if value is None or value in ("", [], {}):
         return "nothing"
     if isinstance(value, bool):
         return "true" if value else "false"

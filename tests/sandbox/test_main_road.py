@@ -129,6 +129,7 @@ def test_up_from_nothing_creates_every_layer(tree: Tree, first_up: dict[str, Any
     assert layers == {
         "cluster",
         "gateway",
+        "housekeeping",
         "identity",
         "isolation",
         "kserve",

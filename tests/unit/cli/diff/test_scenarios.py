@@ -275,6 +275,15 @@ def test_what_is_written_in_another_way_and_means_the_same_is_no_change(stack: s
     assert diff.status == "unchanged", (diff.summary, diff.changes)
 
 
+def test_a_setting_that_only_the_new_program_knows_is_told_when_the_stack_has_set_it() -> None:
+    after = unchanged("dev")
+    limiter = {key: value for key, value in after.settings["limiter"].items() if key != "failOpen"}
+    before = replace(after, settings={**after.settings, "limiter": limiter})
+    assert compare("dev", before, after).status == "unchanged", "its default is nobody's decision"
+    set_ = edited("dev", put("limiter", {"failOpen": True}))
+    assert any("limiter.failOpen: set to true" in line for line in compare("dev", before, set_).summary)
+
+
 def test_a_pinned_version_that_the_stack_uses_comes_with_its_notes() -> None:
     after = edited("sandbox", put("models.qwen3.image", "docker.io/vllm/vllm-openai:v0.12.0"))
     before = edited("sandbox", put("models.qwen3.image", "docker.io/vllm/vllm-openai:v0.11.0"))
