@@ -49,7 +49,7 @@ def _said(value: object, other: object, given: object) -> object:
     entries, others = mapping(value), mapping(other)
     if not isinstance(value, Mapping) or not isinstance(other, Mapping):
         return cast("object", value)
-    known = mapping(given) if given is None or isinstance(given, Mapping) else entries
+    known = mapping(cast("object", given)) if given is None or isinstance(given, Mapping) else entries
     return {
         key: _said(each, others[key], known.get(key)) if key in others else each
         for key, each in entries.items()
