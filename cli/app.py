@@ -190,6 +190,29 @@ def diff(
 
 
 @app.command(epilog=HELP)
+def graph(
+    stack: Stack = "sandbox",
+    format_: Annotated[
+        str, typer.Option("--format", help="mermaid, or dot for Graphviz (| dot -Tsvg).", metavar="FORMAT")
+    ] = "mermaid",
+    *,
+    objects: Annotated[bool, typer.Option("--objects", help="Every resource, not only the layers.")] = False,
+) -> None:
+    """Draw what a stack registers and what waits for what. Needs no engine and no cluster."""
+
+    def work() -> None:
+        from cli.graph import Format, drawn  # noqa: PLC0415
+        from cli.operations import Command, Options  # noqa: PLC0415
+
+        if format_ not in set(Format):
+            raise typer.BadParameter(f"{format_!r} is none of {', '.join(Format)}", param_hint="--format")
+        recording = Command(Options(stack=stack), _console()).check()
+        typer.echo(drawn(recording, Format(format_), objects=objects))
+
+    guarded(work)
+
+
+@app.command(epilog=HELP)
 def policy(
     stack: Stack = "sandbox",
     rendered: Annotated[

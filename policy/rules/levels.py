@@ -37,7 +37,7 @@ RULES: Mapping[str, Declared] = {
     "encrypted-secrets": Declared("What a Secret holds is a secret of the stack, so encrypted in its state.", *_ALWAYS),
     "limited-tiers": Declared("Every tier has a limit of requests or tokens.", *_ALWAYS),
     "fail-closed": Declared("Requests are refused while nobody can check them.", *_ALWAYS),
-    "network-policies": Declared("A NetworkPolicy guards the pods of every model.", Level.ADVISORY, Level.MANDATORY),
+    "network-policies": Declared("A NetworkPolicy guards the pods of every model.", *_ALWAYS),
     "tls": Declared("Callers reach the gateway by TLS alone.", *_ALWAYS),
     "prices": Declared("Every tier has a price.", Level.ADVISORY, Level.MANDATORY),
     "kept-counters": Declared("Counters outlive the limiter's pod.", Level.DISABLED, Level.MANDATORY),

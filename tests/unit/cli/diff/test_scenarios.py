@@ -233,6 +233,15 @@ SCENARIOS = [
         {Topic.SECURITY: ("platform.scc `restricted` to `original`: the models' pods may do more",)},
         stack="ocp",
     ),
+    Scenario(
+        "network policies off",
+        put("platform.networkPolicies", False),  # noqa: FBT003 - a setting's value
+        ("platform.networkPolicies",),
+        {
+            Topic.POLICY: ("network-policies (mandatory): InferenceService llm/qwen3",),
+            Topic.SECURITY: ("NetworkPolicy llm/", "is deleted: what it refused is let through"),
+        },
+    ),
     Scenario("scraped more often", put("observability.interval", "15s"), ("observability.interval: `30s` to `15s`",)),
 ]
 
