@@ -39,6 +39,8 @@ kind_app = typer.Typer(
 )
 app.add_typer(kind_app, name="kind")
 app.add_typer(models_app, name="models")
+stack_app = typer.Typer(help="The stacks of this project: one for each cluster.", no_args_is_help=True)
+app.add_typer(stack_app, name="stack")
 app.add_typer(keys_app, name="keys")
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack: the middle of Pulumi.<stack>.yaml.")]
@@ -483,6 +485,44 @@ def kind_status(name: KindName = "maas", *, json_: Json = False) -> None:
             typer.echo(f"kind cluster {name} is there: context {status.context}")
             typer.echo(f"  export KUBECONFIG={status.kubeconfig}")
             typer.echo(f"  HTTP on 127.0.0.1:{status.http_port}, HTTPS on 127.0.0.1:{status.https_port}")
+
+    guarded(work)
+
+
+@stack_app.command("list", epilog=HELP)
+def stack_list(*, json_: Json = False) -> None:
+    """Show every stack: its cluster, its domain, what is on it, and when it was last deployed from here."""
+
+    def work() -> None:
+        from cli import stacks  # noqa: PLC0415
+
+        found = stacks.rows()
+        if json_:
+            typer.echo(stacks.as_json(found))
+        else:
+            _console().out.print(stacks.table(found))
+
+    guarded(work)
+
+
+@stack_app.command("new", epilog=HELP)
+def stack_new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new stack, such as ocp-eu1.")],
+    source: Annotated[str, typer.Option("--from", help="The stack whose file is copied.")],
+    domain: Annotated[str, typer.Option("--domain", prompt=True, help="Models are reached below this domain.")],
+    context: Annotated[str, typer.Option("--context", help="Context of the kubeconfig.")] = "",
+) -> None:
+    """Make the file of a stack for another cluster: a copy with its own domain and context, and no secrets."""
+
+    def work() -> None:
+        from cli import stacks  # noqa: PLC0415
+
+        path = stacks.create(name, source, domain, context)
+        typer.echo(f"{path.name} is there. Next: edit it, then")
+        typer.echo(f"  ./maas policy --stack {name}")
+        typer.echo(f"  pulumi stack init {name}   # --secrets-provider awskms://... for a key of your cloud")
+        typer.echo(f"  ./maas keys create <user> --stack {name}")
+        typer.echo(f"  ./maas up --stack {name}")
 
     guarded(work)
 

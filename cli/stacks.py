@@ -1,0 +1,154 @@
+"""`./maas stack`: one stack per cluster, and what there is of them."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from rich.table import Table
+
+from cli.exits import Exit, MaasError
+from cli.paths import ROOT
+from cli.stackfile import full_keys, has_secret, mapping, read, stack_file, stack_names
+from cli.target import of_stack
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+_OF_ONE_STACK = ("encryptionsalt", "encryptedkey", "secretsprovider")
+"""What encrypts the values of one stack, and must not encrypt another's."""
+_KEYS = ("maas:apiKeys", "apiKeys")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stack of this project, from its file and, where that is a folder, its backend."""
+
+    stack: str
+    profile: str
+    domain: str
+    context: str
+    protected: bool
+    models: int
+    users: int
+    secrets: str
+    """What encrypts its secrets."""
+    deployed: str
+    """When its state was last written, in UTC; empty when it was not deployed from here."""
+
+
+def rows(root: Path = ROOT) -> list[Row]:
+    """The stacks that have a file, in alphabetical order."""
+    return [_row(name, root) for name in stack_names(root)]
+
+
+def new_text(text: str, domain: str, context: str) -> str:
+    """The stack file of another cluster, made from this one: its domain, its context, and none of its secrets.
+
+    Raises:
+        MaasError: The file has encrypted values elsewhere than in apiKeys, or has to be copied by hand.
+    """
+    for first, last in sorted(_without(text), reverse=True):
+        text = "".join(line for number, line in enumerate(text.splitlines(keepends=True)) if not first <= number < last)
+    config = full_keys(mapping(cast("dict[str, Any]", yaml.safe_load(text)).get("config")), "maas")
+    if secret := [key for key, value in config.items() if has_secret(value)]:
+        raise MaasError(
+            f"{', '.join(secret)}: encrypted for the other stack. Take it out, copy, and set it anew.", code=Exit.USAGE
+        )
+    text, found = re.subn(r"(?m)^(\s+(?:maas:)?domain:\s+)[^\s#]+", lambda match: match[1] + domain, text)
+    if found != 1:
+        raise MaasError("The file has no line 'maas:domain: ...' of its own: copy it by hand.", code=Exit.USAGE)
+    if not context:
+        return text
+    if "maas:cluster" in config:
+        raise MaasError("The file has maas:cluster already: leave --context out, and edit the copy.", code=Exit.USAGE)
+    return f"{text.rstrip()}\n  maas:cluster: {{context: {json.dumps(context)}}}\n"
+
+
+def create(name: str, source: str, domain: str, context: str, root: Path = ROOT) -> Path:
+    """Write the file of a new stack, as a copy of another's; says where it is.
+
+    Raises:
+        MaasError: The name is taken or none, or the other's file cannot be copied.
+    """
+    target = stack_file(name, root)
+    if not _NAME.match(name):
+        raise MaasError(f"{name!r} is no name of a stack: letters, digits and - _ . only.", code=Exit.USAGE)
+    if target.exists():
+        raise MaasError(f"{target.name} is there already.", code=Exit.USAGE)
+    read(stack_file(source, root))  # says which stacks there are
+    text = new_text(stack_file(source, root).read_text(encoding="utf-8"), domain, context)
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
+def table(found: list[Row]) -> Table:
+    """For people."""
+    shown = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("stack", "profile", "domain", "context", "protected", "models", "users", "secrets", "deployed"):
+        shown.add_column(heading, overflow="fold")
+    for each in found:
+        cells = [str(value) if value not in ("", False) else "-" for value in asdict(each).values()]
+        shown.add_row(*["yes" if cell == "True" else cell for cell in cells])
+    return shown
+
+
+def as_json(found: list[Row]) -> str:
+    """The table for a program."""
+    return json.dumps({"result": "succeeded", "stacks": [asdict(each) for each in found]}, indent=2)
+
+
+def _without(text: str) -> Iterator[tuple[int, int]]:
+    """The lines of what belongs to one stack alone: first, and the one behind the last."""
+    for name, first, last in _entries(text, yaml.compose(text)):
+        if name in _OF_ONE_STACK:
+            yield first, last
+        if name == "config":
+            root = cast("yaml.MappingNode", yaml.compose(text))
+            section = next(value for key, value in root.value if key.value == "config")
+            yield from ((a, b) for key, a, b in _entries(text, section) if key in _KEYS)
+
+
+def _entries(text: str, node: object) -> Iterator[tuple[str, int, int]]:
+    if not isinstance(node, yaml.MappingNode):
+        return
+    pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
+    ends = [key.start_mark.line for key, _ in pairs[1:]] + [_behind(text, pairs[-1][1])] if pairs else []
+    for (key, _), end in zip(pairs, ends, strict=True):
+        yield str(key.value), key.start_mark.line, end
+
+
+def _behind(text: str, node: yaml.Node) -> int:
+    """The line behind a value; a block ends where the next line begins."""
+    mark = node.end_mark
+    at_start = mark.column == 0 and mark.line > node.start_mark.line
+    return min(mark.line if at_start else mark.line + 1, len(text.splitlines()))
+
+
+def _row(name: str, root: Path) -> Row:
+    content = read(stack_file(name, root))
+    config = full_keys(mapping(content.get("config")), "maas")
+    platform, cluster = mapping(config.get("maas:platform")), mapping(config.get("maas:cluster"))
+    return Row(
+        stack=name,
+        profile=str(platform.get("profile", "kubernetes")),
+        domain=str(config.get("maas:domain", "")),
+        context=str(cluster.get("context", "")),
+        protected=mapping(config.get("maas:policy")).get("protected") is True,
+        models=len(mapping(config.get("maas:models"))),
+        users=len(mapping(config.get("maas:users"))),
+        secrets=str(content.get("secretsprovider") or "passphrase").split(":", 1)[0],
+        deployed=_deployed(name),
+    )
+
+
+def _deployed(name: str) -> str:
+    try:
+        backend = of_stack(name).backend
+        if backend is None or not backend.exists:
+            return ""
+        state = json.loads(backend.snapshot.read_text(encoding="utf-8"))
+        return str(state["checkpoint"]["latest"]["manifest"]["time"])[:19] + "Z"
+    except (MaasError, OSError, ValueError, KeyError, TypeError):
+        return ""
