@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from cli.policies import pack
+from cli.recorder import record, stack_config
 from sandbox import processes
 from sandbox.instance import Sandbox, port_is_free
 from sandbox.kube import Kube
@@ -126,20 +127,8 @@ def test_up_from_nothing_creates_every_layer(tree: Tree, first_up: dict[str, Any
     assert first_up["result"] == "succeeded"
     assert set(first_up["changes"]) == {"create"}
     layers = {step["layer"] for step in first_up["steps"]} - {""}
-    assert layers == {
-        "cluster",
-        "gateway",
-        "housekeeping",
-        "identity",
-        "isolation",
-        "kserve",
-        "kuadrant",
-        "models",
-        "observability",
-        "operators",
-        "platform",
-        "policies",
-    }
+    program = record("sandbox", *stack_config("sandbox"))
+    assert layers == {each.layer for each in program.resources}, "of which the program itself says what there are"
     assert set(first_up["outputs"]["endpoints"]) == {"qwen3", "simulator"}
     assert tree.settings.read_bytes() == (ROOT / "Pulumi.sandbox.yaml").read_bytes(), "tracked: not written to"
 
