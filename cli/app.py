@@ -433,6 +433,35 @@ def usage(  # noqa: PLR0913 - its options
     guarded(work)
 
 
+@app.command(epilog=HELP)
+def dashboard(
+    stack: Stack = "sandbox",
+    url: PrometheusUrl = None,
+    ca: Authority = None,
+    port: Annotated[int, typer.Option("--port", help="Port on loopback; 0 for any that is free.")] = 3000,
+) -> None:
+    """Show the dashboards with data, on a page at this machine, until Ctrl-C.
+
+    Without --url a real Prometheus is started here, with the stack's own rules, over made-up traffic of the stack's
+    users: nothing of it is real, and its clock runs 60 times faster. Grafana shows the same from dashboards/*.json.
+    """
+
+    def work() -> None:
+        from contextlib import nullcontext  # noqa: PLC0415
+
+        from cli.bill import command  # noqa: PLC0415
+        from cli.bill.api import Api, token_of_user  # noqa: PLC0415
+        from cli.dashboard.command import generated, serve  # noqa: PLC0415
+
+        settings, console = command.settings_of(stack), _console()
+        with nullcontext(url) if url else generated(settings, console) as where:
+            if not url:
+                console.note(f"Prometheus is at {where}; its traffic is made up.")
+            serve(Api.at(where, token_of_user(), ca), port, lambda at: typer.echo(f"Dashboards: {at} (Ctrl-C ends it)"))
+
+    guarded(work)
+
+
 @kind_app.command("up", epilog=HELP)
 def kind_up(
     name: KindName = "maas",

@@ -16,8 +16,9 @@ from cli.bill.report import FORMATS
 from cli.bill.statement import By, Period, Statement
 from dashboards.content import BOARDS
 from sandbox.progress import Silent
+from sandbox.replay import SCRAPE_MS, Replay, exporter, prometheus
 from sandbox.toolbox import find
-from tests.replay import REPLAYED, SCRAPE_MS, TIERS, USERS, Replay, exporter, prometheus
+from tests.replay import REPLAYED, TIERS, USERS
 
 pytestmark = pytest.mark.sandbox
 
@@ -40,10 +41,10 @@ class Replayed:
 
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
-    program, replay = find("prometheus", Silent()), Replay.of(TOKENS, SECONDS)
+    program, replay = find("prometheus", Silent()), Replay.of(REPLAYED, TOKENS, SECONDS)
     with (
         exporter(replay) as port,
-        prometheus(program, tmp_path_factory.mktemp("prometheus"), port) as url,
+        prometheus(program, REPLAYED, tmp_path_factory.mktemp("prometheus"), port) as url,
     ):
         while not Api.at(url).instant("limitador_up", _at(datetime.now(UTC))):
             time.sleep(0.2)  # the limiter is there before its first user, as in life
