@@ -20,9 +20,18 @@ def window_seconds(window: str) -> int:
     Raises:
         ValueError: the API server would not have accepted it.
     """
-    if not re.fullmatch(r"([0-9]{1,5}(h|m|s|ms)){1,4}", window):
-        raise ValueError(f"not a window: {window}")
-    return int(sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(window)))
+    return int(duration_seconds(window))
+
+
+def duration_seconds(text: str) -> float:
+    """Seconds of a duration as the Gateway API writes it (GEP-2257), which is the form of windows too.
+
+    Raises:
+        ValueError: the API server would not have accepted it.
+    """
+    if not re.fullmatch(r"([0-9]{1,5}(h|m|s|ms)){1,4}", text):
+        raise ValueError(f"not a window: {text}")
+    return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 
 @dataclass(frozen=True)

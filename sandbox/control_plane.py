@@ -25,6 +25,8 @@ POD_RANGE = "10.244.0.1/16"
 """Addresses of services and pods, apart from one another (kwokctl's defaults overlap). They exist in objects only: a
 request to one would leave this machine by its default route, so nothing here ever sends one."""
 
+GATEWAY = ("sandbox.gateway", "sandbox.gateway.simulators")
+"""Modules that run beside the control plane; they outlive a restart of it."""
 _COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller")
 _POLL_SECONDS = 0.1
 _REQUEST_SECONDS = 2.0
@@ -241,7 +243,8 @@ def _died(sandbox: Sandbox) -> set[str]:
 
 def _end_strays(sandbox: Sandbox) -> None:
     """End a kwokctl that outlived the run that started it. Nobody waits for it: the caller holds the lock."""
-    strays = [p for p in processes.owned_by(sandbox.folder) if processes.name_of(p) not in _COMPONENTS]
+    known = (*_COMPONENTS, *GATEWAY)
+    strays = [p for p in processes.owned_by(sandbox.folder) if processes.name_of(p) not in known]
     processes.end(strays, grace_seconds=0.0)
 
 

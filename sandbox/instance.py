@@ -29,7 +29,7 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Ports:
-    """The loopback ports of one sandbox's control plane."""
+    """The loopback ports of one sandbox."""
 
     api_server: int
     etcd: int
@@ -37,6 +37,10 @@ class Ports:
     controller_manager: int
     scheduler: int
     kwok: int
+    gateway: int
+    """Where the stack's gateway is served."""
+    gateway_admin: int
+    """Where the gateway tells of itself: health, metrics, decisions."""
 
     def by_name(self) -> dict[str, int]:
         """Every port by what it is for."""

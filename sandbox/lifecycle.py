@@ -11,6 +11,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from sandbox import contents, control_plane, crds, processes, toolbox
+from sandbox.gateway import process as gateway
 from sandbox.instance import Sandbox, SandboxError
 from sandbox.kube import ApiError, Kube
 from sandbox.kubeconfig import Connection, KubeconfigError
@@ -56,6 +57,8 @@ class SandboxStatus:
         processes: What is alive.
         ports: The ports set aside, by what they are for.
         objects: How many objects of some kinds there are.
+        gateway: URL of the stack's gateway, whether it is running or not.
+        admin: URL where the gateway tells of itself.
     """
 
     name: str
@@ -66,6 +69,8 @@ class SandboxStatus:
     processes: tuple[ProcessStatus, ...]
     ports: Mapping[str, int]
     objects: Mapping[str, int] = field(default_factory=dict[str, int])
+    gateway: str = ""
+    admin: str = ""
 
     @property
     def memory(self) -> int:
@@ -89,8 +94,10 @@ def up(sandbox: Sandbox, reporter: Reporter) -> Sandbox:
             tools = toolbox.find_all(control_plane.TOOLS, reporter)
             with reporter.step("Starting the control plane", usually_seconds=6) as step:
                 sandbox = control_plane.start(sandbox, tools, step)
+        gateway.start(sandbox)  # gets ready while the cluster is filled
         with reporter.step("Installing CRDs, nodes and operators", usually_seconds=8) as step:
             _fill(sandbox, bundle, step)
+            gateway.wait(sandbox, step)
     return sandbox
 
 
@@ -119,6 +126,8 @@ def status(sandbox: Sandbox) -> SandboxStatus:
         processes=tuple(_describe(alive)),
         ports=sandbox.ports.by_name(),
         objects=asyncio.run(_count(sandbox)) if running else {},
+        gateway=gateway.url(sandbox),
+        admin=gateway.admin_url(sandbox),
     )
 
 

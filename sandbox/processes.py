@@ -33,9 +33,11 @@ def owned_by(folder: Path) -> list[psutil.Process]:
 
 
 def name_of(process: psutil.Process) -> str:
-    """The name a process was started under; empty when it is gone."""
+    """The name a process was started under, of a Python module its own; empty when it is gone."""
     try:
-        return Path(process.cmdline()[0]).name
+        words = process.cmdline()
+        is_module = len(words) > 2 and words[1] == "-m"  # noqa: PLR2004  (program, -m, module)
+        return words[2] if is_module else Path(words[0]).name
     except (psutil.Error, IndexError):
         return ""
 
