@@ -139,6 +139,32 @@ def down(name: Name = "sandbox", provider: ProviderName = "auto", *, json_: Json
 
 
 @app.command(epilog=HELP)
+def chat(  # noqa: PLR0913 - its options
+    prompt: Annotated[str | None, typer.Argument(help="One question; without it a conversation, or stdin.")] = None,
+    user: Annotated[str, typer.Option("--user", "-u", help="Whose key; default: a user of the lowest tier.")] = "",
+    model: Annotated[str, typer.Option("--model", "-m", help="Which model; default: the simulator.")] = "",
+    stack: Stack = "sandbox",
+    name: Name = "sandbox",
+    *,
+    most: Annotated[int | None, typer.Option("--max-tokens", help="Longest answer.", min=1)] = None,
+) -> None:
+    """Talk to a model through the gateway; says after each answer what is left of the quota.
+
+    MAAS_API_KEY, when it is set, is the key that is used. Ends with 1 when a single question was refused.
+    """
+
+    def work() -> None:
+        from cli import chat as talk  # noqa: PLC0415
+        from cli.calls import Service  # noqa: PLC0415
+
+        console = _console()
+        begun = talk.begin(Service.of(stack, name), console, user=user, model=model, most=most)
+        _end(talk.run(begun, prompt))
+
+    guarded(work)
+
+
+@app.command(epilog=HELP)
 def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; earlier renders there are replaced.")],
     stack: Stack = "sandbox",
@@ -592,6 +618,7 @@ def sandbox_status(name: Name = "sandbox", *, json_: Json = False) -> None:
             return
         typer.echo(f"Sandbox {name} is running: Kubernetes {status.version} at {status.server}")
         typer.echo(f"  kubeconfig {status.kubeconfig}")
+        typer.echo(f"  gateway {status.gateway}, its health, metrics and decisions {status.admin}")
         typer.echo(f"  {len(status.processes)} processes, {status.memory // 2**20} MiB")
         typer.echo("  " + ", ".join(f"{count} {what}" for what, count in status.objects.items()))
 
@@ -609,6 +636,54 @@ def sandbox_kubeconfig(name: Name = "sandbox") -> None:
         if not path.is_file():
             raise MaasError(f"Sandbox {name} is not there. Start it: ./maas up")
         typer.echo(path)
+
+    guarded(work)
+
+
+@sandbox_app.command("env", epilog=HELP)
+def sandbox_env(
+    name: Name = "sandbox",
+    user: Annotated[str, typer.Option("--user", "-u", help="Whose key; default: a user of the lowest tier.")] = "",
+    model: Annotated[str, typer.Option("--model", "-m", help="Which model; default: the simulator.")] = "",
+) -> None:
+    """Print variables for OpenAI clients, with a key, for `eval "$(./maas sandbox env)"`."""
+
+    def work() -> None:
+        import shlex  # noqa: PLC0415
+
+        from cli.calls import Service  # noqa: PLC0415
+
+        service = Service.of("sandbox", name)
+        way, users = service.way(model), service.users()
+        if not user and not users:
+            raise MaasError("No user of the stack has a key.")
+        variables = {
+            "OPENAI_BASE_URL": f"{way.url}/v1",
+            "OPENAI_API_KEY": service.key(user or users[0], _console()),
+            "MAAS_HOST": way.host,
+            "MAAS_MODEL": way.served_name,
+        }
+        for variable, value in variables.items():
+            typer.echo(f"export {variable}={shlex.quote(value)}")
+
+    guarded(work)
+
+
+@sandbox_app.command("usage", epilog=HELP)
+def sandbox_usage(name: Name = "sandbox", *, json_: Json = False) -> None:
+    """Show the counters that run now: who has used how much of which limit."""
+
+    def work() -> None:
+        from cli.calls import Service  # noqa: PLC0415
+        from cli.summary import show, usage  # noqa: PLC0415
+
+        counters = Service.of("sandbox", name).admin("/counters")
+        if counters is None:
+            raise MaasError(f"The gateway of sandbox {name} does not answer. Start it: ./maas sandbox up")
+        if json_:
+            typer.echo(json.dumps({"result": "succeeded", "usage": counters}, indent=2))
+        else:
+            show(_console().out, usage(counters))
 
     guarded(work)
 

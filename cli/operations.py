@@ -16,6 +16,7 @@ from pulumi.automation.errors import CommandError
 from rich.prompt import Confirm
 
 from cli import composed, policies, recovery, summary
+from cli.calls import Service
 from cli.console import Console
 from cli.engine import Engine, Session
 from cli.exits import Exit, MaasError
@@ -29,6 +30,7 @@ from cli.stackfile import SANDBOX, mapping, stack_config
 from cli.summary import Summary
 from cli.target import Target, of_sandbox, of_stack
 from cli.tracker import Diagnostic, Tracker
+from cli.tryout import Tryout, try_out
 from cli.urns import layer_of
 from sandbox import lifecycle
 from sandbox.instance import Sandbox, SandboxError
@@ -38,6 +40,10 @@ from sandbox.toolbox import ToolError, find
 from sandbox.tools.declarations import TOOLS
 
 PROGRAM = ROOT / "__main__.py"
+_WITH_OPENAI = (
+    "python -c 'import os, openai; "
+    'print(openai.OpenAI(default_headers={"Host": os.environ["MAAS_HOST"]}).models.list())\''
+)
 
 
 @dataclass(frozen=True)
@@ -160,9 +166,19 @@ class Command:
             if target.sandbox:
                 _remember_cluster(target)
             self._show_changes("")
+            tried = self._tried_out(target)
             if not self.options.json:
-                summary.show(self.console.out, summary.closing(self._tracker.outputs, self._hints(target)))
+                summary.show(self.console.out, summary.closing(self._tracker.outputs, self._hints(target, tried)))
         return Exit.OK
+
+    def _tried_out(self, target: Target) -> Tryout | None:
+        """In a sandbox requests are answered: see that they are, and that those without a key are not."""
+        if target.sandbox is None:
+            return None
+        tried = try_out(Service(target, self._tracker.outputs), self.console)
+        if tried is not None:
+            self._say(f"Tried {tried.way.served_name}: {tried.words}.")
+        return tried
 
     # What every command needs.
 
@@ -356,7 +372,7 @@ class Command:
         if not self.options.json:
             self.console.out.print(text)
 
-    def _hints(self, target: Target) -> Sequence[tuple[str, str]]:
+    def _hints(self, target: Target, tried: Tryout | None) -> Sequence[tuple[str, str]]:
         named, stack = self._named(), "" if target.sandbox else f" --stack {target.stack}"
         if not target.sandbox and self.options.provider is Choice.STAND_IN:
             stack += " --stand-in"
@@ -371,7 +387,7 @@ class Command:
         if not target.sandbox:
             return [look, *hints]
         here = (f"export KUBECONFIG=$(./maas sandbox kubeconfig{named})", "have kubectl speak to the sandbox")
-        return [here, look, *hints, (f"./maas down{named}", "take it all away again")]
+        return [*_first_calls(tried, named), here, look, *hints, (f"./maas down{named}", "take it all away again")]
 
     @staticmethod
     def _cluster_is_new(target: Target) -> bool:
@@ -380,6 +396,21 @@ class Command:
         if backend is None or not backend.exists or not backend.urns():
             return False
         return not mark.is_file() or mark.read_text(encoding="utf-8") != _cluster_id(target)
+
+
+def _first_calls(tried: Tryout | None, named: str) -> Sequence[tuple[str, str]]:
+    if tried is None:
+        return []
+    return [
+        (f"./maas chat{named}", "talk to a model, and see what is left of the quota"),
+        (f'eval "$(./maas sandbox env{named})"', "the address and a key, for curl and the OpenAI client"),
+        ('curl $OPENAI_BASE_URL/models -H "Host: $MAAS_HOST" -H "Authorization: Bearer $OPENAI_API_KEY"', "with curl"),
+        (
+            _WITH_OPENAI,
+            "with the OpenAI client, once it is installed",
+        ),
+        (f"./maas sandbox usage{named}", "who has used how much of which limit"),
+    ]
 
 
 def _kind_hints(cluster: KindCluster, namespace: str) -> Sequence[tuple[str, str]]:

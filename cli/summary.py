@@ -153,6 +153,16 @@ def _users(users: Mapping[str, Any]) -> Table:
     return table
 
 
+def usage(counters: Mapping[str, Any]) -> RenderableType:
+    """The counters of each user whose windows run, as the sandbox's gateway tells them."""
+    table = _table("Usage", "user", "model's route", "limit", "counts", "used", "of", "window", "ends in")
+    for user, all_ in sorted(counters.items()):
+        for each in all_:
+            row = [each[key] for key in ("route", "limit", "counts", "used", "max")]
+            table.add_row(user, *map(_word, row), f"{each['windowSeconds']} s", f"{each['endsInSeconds']:.0f} s")
+    return table if table.row_count else Text("No window runs: nobody has called a model of late.")
+
+
 def _word(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(str(each) for each in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - any list
