@@ -372,7 +372,7 @@ class Command:
         if not self.options.json:
             self.console.out.print(text)
 
-    def _hints(self, target: Target, tried: Tryout | None) -> Sequence[tuple[str, str]]:
+    def _hints(self, target: Target, tried: Tryout | None = None) -> Sequence[tuple[str, str]]:
         named, stack = self._named(), "" if target.sandbox else f" --stack {target.stack}"
         if not target.sandbox and self.options.provider is Choice.STAND_IN:
             stack += " --stand-in"

@@ -30,7 +30,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         client = redis.Redis(port=port)
         for _ in range(100):
             try:
-                client.execute_command("PING")
+                client.ping()  # pyright: ignore[reportUnknownMemberType]
                 break
             except redis.ConnectionError:
                 time.sleep(0.1)
