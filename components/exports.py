@@ -19,6 +19,7 @@ def exports(settings: Settings) -> dict[str, Any]:
                 "runtime": model.runtime.value,
                 "source": model.source,
                 "gpus": model.gpu.count if model.gpu else 0,
+                "priceFactor": str(model.price_factor),
             }
             for name, model in sorted(settings.models.items())
         },

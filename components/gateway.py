@@ -7,6 +7,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap
 
 from components.certificates import CERT_MANAGER, SELF_SIGNED_ISSUER, certificate_spec, self_signed_issuer_spec
+from components.endpoints import gateway_environment
 from components.gateway_options import gateway_options
 from components.layer import Layer, Site, wait_for
 from components.routes import ACCEPTED, fallback_route_spec, redirect_route_spec
@@ -88,7 +89,10 @@ def options_name(gateway: GatewaySettings) -> str:
 def options_of(settings: Settings, gateway: GatewaySettings) -> dict[str, str]:
     """Data of that ConfigMap, for the stack's gateway or for the one that redirects."""
     https = gateway.tls.https and gateway.name == settings.gateway.name
-    return gateway_options(gateway, settings.gateway.exposure_on(settings.platform.profile), https=https)
+    exposure = settings.gateway.exposure_on(settings.platform.profile)
+    # The gateway that redirects sends nothing on.
+    environment = gateway_environment(settings) if gateway.name == settings.gateway.name else ()
+    return gateway_options(gateway, exposure, https=https, environment=environment)
 
 
 def gateway_annotations(settings: Settings) -> dict[str, str]:

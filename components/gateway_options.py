@@ -5,6 +5,7 @@ YAML, for one object: `deployment`, `service`, `horizontalPodAutoscaler`, `podDi
 Istio refuse the whole. The last two objects exist only where their key does.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -17,16 +18,19 @@ SERVING_CERT = "service.beta.openshift.io/serving-cert-secret-name"
 """OpenShift's service CA puts a certificate for the annotated Service into the Secret of this name."""
 
 
-def gateway_options(gateway: Gateway, exposure: Expose, *, https: bool) -> dict[str, str]:
+def gateway_options(
+    gateway: Gateway, exposure: Expose, *, https: bool, environment: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, str]:
     """Data of the ConfigMap; empty when Istio's defaults will do.
 
     Args:
         gateway: the stack's settings.
         exposure: what holds on this platform.
         https: whether this gateway's listener is the one with TLS.
+        environment: variables of the proxy, as a container has them.
     """
     patches = {
-        "deployment": _deployment(gateway.resources, gateway.replicas),
+        "deployment": _deployment(gateway.resources, gateway.replicas, environment),
         "horizontalPodAutoscaler": _autoscaler(gateway.replicas),
         "podDisruptionBudget": _disruption_budget(gateway.replicas),
         "service": _service(gateway, exposure, https=https),
@@ -34,8 +38,11 @@ def gateway_options(gateway: Gateway, exposure: Expose, *, https: bool) -> dict[
     return {key: yaml.safe_dump(patch, sort_keys=True) for key, patch in patches.items() if patch}
 
 
-def _deployment(resources: GatewayResources | None, replicas: Replicas | None) -> dict[str, Any]:
+def _deployment(
+    resources: GatewayResources | None, replicas: Replicas | None, environment: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     spec: dict[str, Any] = {}
+    proxy: dict[str, Any] = {}
     if replicas is not None and not replicas.scaled:
         spec["replicas"] = replicas.min
     if resources is not None:
@@ -43,7 +50,11 @@ def _deployment(resources: GatewayResources | None, replicas: Replicas | None) -
             "requests": {"cpu": resources.cpu, "memory": resources.memory},
             "limits": {"cpu": resources.cpu_limit, "memory": resources.memory},
         }
-        spec["template"] = {"spec": {"containers": [{"name": _PROXY, "resources": amounts}]}}
+        proxy["resources"] = amounts
+    if environment:
+        proxy["env"] = [dict(each) for each in environment]
+    if proxy:
+        spec["template"] = {"spec": {"containers": [{"name": _PROXY, **proxy}]}}
     return {"spec": spec} if spec else {}
 
 

@@ -31,7 +31,11 @@ class Backend:
 
 
 def model_route_spec(
-    parent: Mapping[str, str], host: str, backends: Sequence[Backend], more_credentials: Sequence[str] = ()
+    parent: Mapping[str, str],
+    host: str,
+    backends: Sequence[Backend],
+    more_credentials: Sequence[str] = (),
+    more_rules: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Body of an HTTPRoute to one model or, where each has a prefix, to several.
 
@@ -42,16 +46,22 @@ def model_route_spec(
         host: of the model, or of all of them.
         backends: the models; a rule for each.
         more_credentials: headers that keys may be in besides the usual ones.
+        more_rules: those of models outside of the cluster.
     """
     return {
         "parentRefs": [dict(parent)],
         "hostnames": [host],
-        "rules": [_model_rule(backend, more_credentials) for backend in backends],
+        "rules": [*(_model_rule(backend, more_credentials) for backend in backends), *map(dict, more_rules)],
     }
 
 
+def credential_headers(more: Sequence[str]) -> list[str]:
+    """Every header that a caller's credentials may be in."""
+    return [*CREDENTIAL_HEADERS, *(name for name in more if name not in CREDENTIAL_HEADERS)]
+
+
 def _model_rule(backend: Backend, more_credentials: Sequence[str]) -> dict[str, Any]:
-    remove = [*CREDENTIAL_HEADERS, *(name for name in more_credentials if name not in CREDENTIAL_HEADERS)]
+    remove = credential_headers(more_credentials)
     # The router applies it after Kuadrant's filter has read the headers.
     filters: list[dict[str, Any]] = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": remove}}]
     if backend.prefix:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from config.gateway import ISSUED, Expose, Gateway, NodePorts, Route, Termination, TlsMode
 from config.identity import ApiKeys, Identity, KeyBackend, Users
 from config.limiter import Limiter
+from config.model_checks import MODEL_CHECKS
 from config.models import Models, host_label
 from config.observability import Observability
 from config.placement import models_find_a_node
@@ -486,5 +487,6 @@ CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     models_find_a_node,
     each_budget_is_for_somebody,
     budgets_need_what_they_are_told_apart_by,
+    *MODEL_CHECKS,
 )
 """Every rule; Settings.load runs those whose sections are valid by themselves."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from config.models import Gpu, Models, Toleration
 from config.nodes import NodeKind, Nodes, Taint
 from config.problems import Problem, shown
+from config.values import amount
 
 
 def obstacle(gpu: Gpu, kind: NodeKind) -> str:
@@ -15,6 +16,8 @@ def obstacle(gpu: Gpu, kind: NodeKind) -> str:
     taints = [each for each in kind.taints if each.effect != "PreferNoSchedule" and not tolerates(gpu, each)]
     if taints:
         return f"taint {', '.join(sorted(each.key for each in taints))} is not tolerated"
+    if gpu.memory is not None and kind.gpu is not None and amount(kind.gpu.memory) < amount(gpu.memory):
+        return f"GPUs of {kind.gpu.memory}, {gpu.memory} wanted"
     offered = kind.gpu.count if kind.gpu and kind.gpu.resource == gpu.resource else 0
     return f"{offered} x {gpu.resource}, {gpu.count} wanted" if offered < gpu.count else ""
 

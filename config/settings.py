@@ -12,18 +12,19 @@ from config.identity import ApiKeys, Identity, Users
 from config.limiter import Limiter
 from config.mirror import Mirror
 from config.model import Model
-from config.models import Models, host_label
+from config.models import Api, Models, host_label
 from config.nodes import Nodes
 from config.observability import Observability, Timeouts
 from config.platform import Cluster, Platform
 from config.policy import Policy
 from config.problems import HIDDEN, ConfigError, Problem, closest, from_pydantic, one_of, shown
 from config.routing import Routing
+from config.serving import ModelSecrets, Serving
 from config.tiers import Tiers
 from config.values import Domain
 
 NAMESPACE = "maas"
-SECRET_KEYS = frozenset({"apiKeys"})
+SECRET_KEYS = frozenset({"apiKeys", "modelSecrets"})
 """Keys whose values must never be shown."""
 
 
@@ -43,6 +44,8 @@ class Settings(Model):
     api_keys: ApiKeys = Field(default_factory=dict)
     models: Models = Field(default_factory=dict)
     routing: Routing = Routing()
+    serving: Serving = Serving()
+    model_secrets: ModelSecrets = Field(default_factory=dict)
     nodes: Nodes = Field(default_factory=dict)
     observability: Observability = Observability()
     policy: Policy = Policy()
@@ -95,6 +98,11 @@ class Settings(Model):
     def served_name(self, model: str) -> str:
         """What callers put into the request's `model`."""
         return self.models[model].served_name or model
+
+    def api(self, model: str) -> Api:
+        """The kind of KServe's object that a model becomes. A simulator has no address for the other kind."""
+        entry = self.models[model]
+        return entry.api or (Api.INFERENCE_SERVICE if entry.runtime.simulates else self.serving.api)
 
 
 def _in_plain_text(key: str) -> Problem:

@@ -91,6 +91,21 @@ SOURCES: tuple[Source, ...] = (
         "h1:uph7Umk331fvBMrHHpTJNDt6+lf3IAuyiskaQw8wIAk=",
         ("charts/kserve-crd/templates",),
     ),
+    # Of a newer release, only what that one has not: LLMInferenceServices.
+    Source(
+        "github.com/kserve/kserve@v0.16.0",
+        "h1:kDkcAU5VMiZf4zhdDXH+UdAIgzXhs10GMv0d9r4qvTs=",
+        ("charts/llmisvc-crd/templates/serving.kserve.io_llminferenceservices.yaml",),
+    ),
+    Source(
+        "github.com/kedacore/keda/v2@v2.17.2",
+        "h1:xlrcK5TKABJF9PebK79sgL07s/csGjL3H4m72OkZXxk=",
+        (
+            "config/crd/bases/keda.sh_scaledobjects.yaml",
+            "config/crd/bases/keda.sh_triggerauthentications.yaml",
+            "config/crd/bases/keda.sh_clustertriggerauthentications.yaml",
+        ),
+    ),
     Source(
         "github.com/cert-manager/cert-manager@v1.18.2",
         "h1:H2P75ycGcTMauV3gvpkDqLdS3RSXonWF2S49QGA1PZE=",

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from cli.recorder import Recording, record, stack_config
+from tests.catalogue import ENTRIES, configured
 
 CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 _EVERY_SIZE = {
@@ -64,6 +65,26 @@ VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         {"identity": {"apiKeys": {"backend": "externalSecrets", "store": {"name": "vault"}, "remoteProperty": "key"}}},
     ),
     "original-scc": ("ocp", {"platform": {"scc": "original"}}),
+    "every-kind-of-model": ("dev", {**configured(*ENTRIES), "platform": {"kserve": {"install": "preinstalled"}}}),
+    "models-scaled-by-the-cluster": (
+        "ocp",
+        {
+            "serving": {"autoscaler": "hpa"},
+            "models": {"qwen3": {"source": "hf://Qwen/Qwen3-0.6B", "profile": "small-gpu", "autoscaling": {"max": 3}}},
+        },
+    ),
+    "cached-models": (
+        "dev",
+        {
+            "models": {
+                "qwen3": {
+                    "source": "hf://Qwen/Qwen3-0.6B",
+                    "profile": "small-gpu",
+                    "cache": {"size": "20Gi", "accessMode": "ReadWriteMany"},
+                }
+            }
+        },
+    ),
 }
 """Name of the variant: stack, and what is different in it, by section."""
 
@@ -75,7 +96,7 @@ def changed(stack: str, changes: Mapping[str, Mapping[str, Any]]) -> Recording:
         f"maas:{section}": json.dumps(json.loads(config.get(f"maas:{section}", "{}")) | dict(values))
         for section, values in changes.items()
     }
-    return record(stack, config | sections, secrets)
+    return record(stack, config | sections, [*secrets, "maas:modelSecrets"])
 
 
 @cache

@@ -2,54 +2,74 @@
 
 from typing import Any
 
+from components.models import pods
 from components.models.runtimes import runtime_name
-from components.platform import MODEL_ACCOUNT
+from components.models.runtimes.container import PORT, startup_probe
 from config.mirror import Mirror
-from config.models import Model
+from config.models import Model, Rollout
+from config.platform import Profile
+
+LABEL = "serving.kserve.io/inferenceservice"
+"""The label of a model's pods; its value is the model's name."""
 
 
-def inference_service_spec(model: Model, served_name: str, mirror: Mirror = Mirror()) -> dict[str, Any]:  # noqa: B008 - frozen
-    """Body of an InferenceService (serving.kserve.io/v1beta1)."""
-    amounts: dict[str, str] = {"cpu": model.resources.cpu, "memory": model.resources.memory}
-    if model.gpu is not None:
-        amounts[model.gpu.resource] = str(model.gpu.count)
+def inference_service_spec(
+    model: Model,
+    served_name: str,
+    mirror: Mirror = Mirror(),  # noqa: B008 - frozen
+    *,
+    name: str = "",
+    profile: Profile = Profile.KUBERNETES,
+) -> dict[str, Any]:
+    """Body of an InferenceService (serving.kserve.io/v1beta1).
+
+    Args:
+        model: its settings.
+        served_name: what callers put into `model`.
+        mirror: where images come from.
+        name: the model's; default: the served name.
+        profile: the platform's.
+    """
+    name = name or served_name
     serving: dict[str, Any] = {
         "modelFormat": {"name": model.runtime.value, "version": "1"},
         "runtime": runtime_name(model.runtime),
-        "args": model_args(model, served_name),
-        "resources": {"requests": amounts, "limits": amounts},
+        "args": pods.model_args(model, served_name),
+        "resources": pods.resources(model),
+        **pods.container(model, PORT),
     }
-    if model.source is not None:
+    if model.runtime.loads_weights:
+        serving["startupProbe"] = startup_probe(model.startup_seconds)
+    # With a cache, vLLM itself downloads the weights.
+    if model.source is not None and model.cache is None:
         serving["storageUri"] = model.source
-    if model.image is not None:
-        serving["image"] = mirror.image(model.image)
-    predictor: dict[str, Any] = {
-        "minReplicas": model.replicas,
-        "maxReplicas": model.replicas,
-        "serviceAccountName": MODEL_ACCOUNT,
-        "automountServiceAccountToken": False,
-        "model": serving,
+    if own := pods.image(model, mirror):
+        serving["image"] = own
+    return {
+        "predictor": {
+            "minReplicas": model.least_replicas,
+            "maxReplicas": model.most_replicas,
+            "deploymentStrategy": _strategy(model.rollout),
+            **pods.pod(name, model, {LABEL: name}, mirror, profile),
+            "model": serving,
+        }
     }
-    if model.gpu is not None:
-        predictor["nodeSelector"] = dict(model.gpu.node_selector)
-        predictor["tolerations"] = [each.model_dump(exclude_none=True) for each in model.gpu.tolerations]
-    return {"predictor": predictor}
 
 
-def model_args(model: Model, served_name: str) -> list[str]:
-    """The runtime's arguments for one model; the user's own come last, so that they win."""
-    args = [f"--served-model-name={served_name}"]
-    if model.max_length is not None:
-        args.append(f"--max-model-len={model.max_length}")
-    if model.memory_utilisation is not None:
-        args.append(f"--gpu-memory-utilization={model.memory_utilisation}")
-    if model.max_sequences is not None:
-        args.append(f"--max-num-seqs={model.max_sequences}")
-    if model.gpu is not None and model.gpu.count > 1:
-        args.append(f"--tensor-parallel-size={model.gpu.count}")
-    return [*args, *model.args]
+def autoscaler_class(model: Model) -> str:
+    """Who sets the Deployment's replicas (KServe's annotation `autoscalerClass`).
+
+    `none`: KServe, to what we say; its own default would be a HorizontalPodAutoscaler on processors. `external`: not
+    KServe.
+    """
+    return "external" if model.autoscaling is not None else "none"
+
+
+def _strategy(rollout: Rollout) -> dict[str, Any]:
+    new, gone = (1, 0) if rollout is Rollout.SURGE else (0, 1)
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": new, "maxUnavailable": gone}}
 
 
 def predictor_service(model: str) -> str:
-    """Name of the Service that KServe makes for a model in raw deployment mode."""
+    """Name of the Service, and of the Deployment, that KServe makes for a model in raw deployment mode."""
     return f"{model}-predictor"

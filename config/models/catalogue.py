@@ -7,13 +7,16 @@ from pydantic import AfterValidator, Field, model_validator
 
 from config.merging import merged
 from config.model import Model as SettingsModel
+from config.models import arguments, fitting
 from config.models.gpu import Gpu
 from config.models.profiles import PROFILES
-from config.models.runtimes import Runtime
-from config.models.sources import Source
+from config.models.runtimes import Api, Runtime
+from config.models.scaling import Autoscaling, Rollout
+from config.models.sources import Scheme, Source, billions, scheme_of
+from config.models.storage import Cache
 from config.platform import Platform, Profile
 from config.problems import RefusalError, closest, one_of
-from config.values import DnsLabel, Quantity
+from config.values import DnsLabel, Duration, Quantity, window_seconds
 
 
 class Resources(SettingsModel):
@@ -29,6 +32,13 @@ ServedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_
 # KServe appends `-predictor` to make the Service's name, itself a DNS label.
 _NAME_LONGEST = 63 - len("-predictor")
 
+_STARTUP = 600
+"""Seconds that a model of any size has to start: its image is unpacked, its kernels are compiled."""
+_STARTUP_FOR_A_BILLION = 15
+"""Seconds for each billion parameters: two gigabytes, read at some 130 MB a second."""
+_STARTUP_LONGEST = 1800
+"""As long as the deployment waits for a model, unless the stack says otherwise."""
+
 
 class Model(SettingsModel):
     """One model behind the gateway."""
@@ -36,15 +46,20 @@ class Model(SettingsModel):
     profile: str = ""
     """Name of the profile that the defaults come from."""
     source: Source | None = None
-    """Where the weights come from."""
+    """Where the weights come from, or the endpoint that is the model."""
     runtime: Runtime
+    api: Api | None = None
+    """The kind of KServe's object; default: `maas:serving.api`."""
     served_name: ServedName | None = None
     """The name callers put into `model`; default: the entry's own name."""
     image: str | None = None
     """Image of the runtime; default: the version that config/versions.py pins."""
-    resources: Resources
+    resources: Resources | None = None
     gpu: Gpu | None = None
     replicas: Annotated[int, Field(strict=True, ge=1)] = 1
+    autoscaling: Autoscaling | None = None
+    """In place of `replicas`."""
+    rollout: Rollout = Rollout.SURGE
     max_length: Annotated[int, Field(strict=True, ge=1)] | None = None
     """Longest prompt plus answer, in tokens."""
     memory_utilisation: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -53,6 +68,15 @@ class Model(SettingsModel):
     """Requests that vLLM works on at once."""
     args: tuple[str, ...] = ()
     """More arguments for the runtime."""
+    cache: Cache | None = None
+    """Where the weights are kept between starts; default: they are fetched anew for each pod."""
+    secret: DnsLabel | None = None
+    """Secret in the platform's namespace with what the source asks for: `HF_TOKEN`, S3's keys, a registry's login, or
+    the endpoint's `api_key`. One of `maas:modelSecrets`, or one that is there."""
+    startup: Duration | None = None
+    """How long a pod may take to load the model; default: by the size that the source's name says."""
+    drain: Duration = "2m"
+    """How long a pod that goes may finish its requests."""
     host: DnsLabel | None = None
     """First label of the model's host; default by platform: `<model>`, on OpenShift `<model>-<namespace>`."""
     tiers: Annotated[frozenset[DnsLabel], Field(min_length=1)] | None = None
@@ -75,21 +99,43 @@ class Model(SettingsModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.runtime is Runtime.VLLM and self.gpu is None:
-            raise RefusalError(
-                "a GPU model must say how many GPUs one replica has",
-                allowed="gpu: {count: 1 or more}",
-                fix="gpu: {count: 1}, or profile: small-gpu",
-            )
-        if self.runtime is Runtime.SIMULATOR and self.gpu is not None:
-            raise RefusalError("the simulator uses no GPU", allowed="no gpu", fix="runtime: vllm, or leave gpu out")
-        if self.runtime is Runtime.VLLM and self.source is None:
-            raise RefusalError(
-                "vLLM needs a model to load",
-                allowed="source: hf://<organisation>/<model>",
-                fix="source: hf://Qwen/Qwen3-0.6B",
-            )
+        fitting.check(self)
+        arguments.check(self.runtime, self.args)
         return self
+
+    @property
+    def external(self) -> bool:
+        """Whether the model is an endpoint outside of the cluster."""
+        return self.runtime is Runtime.EXTERNAL
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """What kind of place the source is."""
+        return scheme_of(self.source) if self.source else None
+
+    @property
+    def least_replicas(self) -> int:
+        """How many replicas there are at least."""
+        return self.autoscaling.min if self.autoscaling else self.replicas
+
+    @property
+    def most_replicas(self) -> int:
+        """How many replicas there are at most."""
+        return self.autoscaling.max if self.autoscaling else self.replicas
+
+    @property
+    def startup_seconds(self) -> int:
+        """How long a pod may take until it answers."""
+        if self.startup is not None:
+            return window_seconds(self.startup)
+        size = billions(self.source) if self.source else None
+        wanted = _STARTUP_LONGEST if size is None else _STARTUP + _STARTUP_FOR_A_BILLION * size
+        return int(min(wanted, _STARTUP_LONGEST))
+
+    @property
+    def drain_seconds(self) -> int:
+        """How long a pod that goes may finish its requests."""
+        return window_seconds(self.drain)
 
 
 def _model_name(value: str) -> str:

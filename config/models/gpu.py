@@ -1,10 +1,15 @@
 """Accelerators, and the nodes that have them."""
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from config.model import Model
+from config.problems import RefusalError
+from config.values import Quantity, amount
+
+_MIB = 2**20
 
 
 class Toleration(Model):
@@ -16,12 +21,86 @@ class Toleration(Model):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
 
 
+class Vendor(StrEnum):
+    """Who made the accelerators."""
+
+    NVIDIA = "nvidia"
+    AMD = "amd"
+
+
+_RESOURCES = {Vendor.NVIDIA: "nvidia.com/gpu", Vendor.AMD: "amd.com/gpu"}
+"""What the vendor's device plugin offers, and how its nodes are tainted."""
+_PRESENT = {
+    Vendor.NVIDIA: {"nvidia.com/gpu.present": "true"},
+    Vendor.AMD: {"feature.node.kubernetes.io/amd-gpu": "true"},
+}
+"""The label of nodes that have a card: of NVIDIA's GPU feature discovery; of Node Feature Discovery, by AMD's rule."""
+_PRODUCT = {Vendor.NVIDIA: "nvidia.com/gpu.product", Vendor.AMD: "amd.com/gpu.product-name"}
+MEMORY_LABEL = "nvidia.com/gpu.memory"
+"""MiB of one GPU, as NVIDIA's GPU feature discovery has it."""
+
+
 class Gpu(Model):
     """The accelerators of one replica and the nodes that have them."""
 
     count: Annotated[int, Field(strict=True, ge=1)]
     """How many; more than one are used with tensor parallelism."""
-    resource: str = "nvidia.com/gpu"
-    """The extended resource that the device plugin offers."""
-    node_selector: dict[str, str] = Field(default_factory=lambda: {"nvidia.com/gpu.present": "true"})
-    tolerations: tuple[Toleration, ...] = (Toleration(key="nvidia.com/gpu", effect="NoSchedule"),)
+    vendor: Vendor = Vendor.NVIDIA
+    """Picks the defaults of what follows, and the runtime's image. Default: by `resource`."""
+    product: str | None = None
+    """Which GPU, as the vendor's labels call it: `NVIDIA-H100-80GB-HBM3`."""
+    memory: Quantity | None = None
+    """At least so much of each GPU; NVIDIA's alone have a label that can be compared."""
+    resource: str = _RESOURCES[Vendor.NVIDIA]
+    """The extended resource that the device plugin offers; a slice is one of its own."""
+    node_selector: dict[str, str] = Field(default_factory=lambda: dict(_PRESENT[Vendor.NVIDIA]))
+    tolerations: tuple[Toleration, ...] = (Toleration(key=_RESOURCES[Vendor.NVIDIA], effect="NoSchedule"),)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_vendor(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        entry = dict(cast("dict[str, Any]", value))
+        resource, vendor = entry.get("resource"), entry.get("vendor")
+        maker = next((each for each in Vendor if str(resource).startswith(f"{each}.com/")), None)
+        if vendor is None:
+            entry["vendor"] = vendor = maker or Vendor.NVIDIA
+        elif maker is not None and maker != vendor:
+            raise RefusalError(
+                f"{resource} is not a resource of {vendor}", allowed="a resource of the vendor", fix=f"vendor: {maker}"
+            )
+        if vendor not in set(Vendor):
+            return entry
+        known = Vendor(vendor)
+        entry.setdefault("resource", _RESOURCES[known])
+        product = entry.get("product")
+        entry.setdefault("nodeSelector", _PRESENT[known] | ({_PRODUCT[known]: product} if product else {}))
+        entry.setdefault("tolerations", [{"key": _RESOURCES[known], "effect": "NoSchedule"}])
+        return entry
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.partitioned and self.count > 1:
+            raise RefusalError(
+                "a process sees one slice of a GPU",
+                allowed="count: 1 with a slice; more replicas, or a larger slice",
+                fix="count: 1",
+            )
+        if self.memory is not None and (self.vendor is Vendor.AMD or self.partitioned):
+            why = (
+                "the name of a slice says its memory" if self.partitioned else "AMD's labels say memory as text (192G)"
+            )
+            allowed = "memory with whole GPUs of NVIDIA"
+            raise RefusalError(f"cannot be compared: {why}", allowed=allowed, fix="product or nodeSelector instead")
+        return self
+
+    @property
+    def partitioned(self) -> bool:
+        """Whether a slice of a GPU is asked for (MIG)."""
+        return "/mig-" in self.resource
+
+    @property
+    def mebibytes_above(self) -> int | None:
+        """A node's memory label has to be greater than this; None when any will do."""
+        return None if self.memory is None else -int(-amount(self.memory) // _MIB) - 1

@@ -27,7 +27,7 @@ def test_a_bad_configuration_is_refused_before_any_resource_is_registered(
         f"maas:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in bad.values().items()
     }
     with pytest.raises(pulumi.RunError, match="problem") as refused:
-        record("bad", config, secrets=["maas:apiKeys"])
+        record("bad", config, secrets=["maas:apiKeys", "maas:modelSecrets"])
     assert set(registered) <= {"pulumi:pulumi:Stack"}, "something was registered before the configuration was refused"
     assert f"{bad.key}" in str(refused.value)
     assert "c" * 40 not in str(refused.value), "a key is in the message"

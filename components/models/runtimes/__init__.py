@@ -3,6 +3,7 @@
 from typing import Any
 
 from components.models.runtimes.container import security_context
+from components.models.runtimes.llm_d_simulator import llm_d_simulator_runtime
 from components.models.runtimes.simulator import simulator_runtime
 from components.models.runtimes.vllm import vllm_runtime
 from config.mirror import Mirror
@@ -18,13 +19,19 @@ def runtime_name(runtime: Runtime) -> str:
 def serving_runtime_spec(runtime: Runtime, profile: Profile, script_hash: str) -> dict[str, Any]:
     """Body of a ServingRuntime (serving.kserve.io/v1alpha1)."""
     security = security_context(profile)
-    spec = vllm_runtime(security) if runtime is Runtime.VLLM else simulator_runtime(security, script_hash)
+    match runtime:
+        case Runtime.SIMULATOR:
+            spec = simulator_runtime(security, script_hash)
+        case Runtime.LLM_D_SIMULATOR:
+            spec = llm_d_simulator_runtime(security)
+        case _:
+            spec = vllm_runtime(security, processors=runtime is Runtime.VLLM_CPU)
     spec["supportedModelFormats"] = [{"name": runtime.value, "version": "1"}]
     return spec
 
 
 def pulled(spec: dict[str, Any], mirror: Mirror) -> dict[str, Any]:
-    """A ServingRuntime's body with images and pull secret as the cluster's mirror wants them."""
+    """A pod's or ServingRuntime's body with images and pull secret as the cluster's mirror wants them."""
     containers = [{**each, "image": mirror.image(each["image"])} for each in spec["containers"]]
     secrets = {"imagePullSecrets": [{"name": mirror.pull_secret}]} if mirror.pull_secret else {}
     return {**spec, "containers": containers, **secrets}

@@ -7,15 +7,26 @@ from config.platform import Profile
 PORT = 8080
 PORT_NAME = "http"
 PROBE: dict[str, Any] = {"httpGet": {"path": "/health", "port": PORT}, "periodSeconds": 10, "timeoutSeconds": 5}
-_USER_ID = 1000
+USER_ID = 1000
+"""The user of all containers where the platform picks none."""
+
+
+def probe(port: int = PORT, **settings: int) -> dict[str, Any]:
+    """A probe of the server's health on a port."""
+    return {**PROBE, "httpGet": {"path": "/health", "port": port}, **settings}
+
+
+def startup_probe(seconds: int, port: int = PORT) -> dict[str, Any]:
+    """The probe that gives a model so long to load; readiness and liveness count from then on."""
+    return probe(port, failureThreshold=max(1, -(-seconds // PROBE["periodSeconds"])))
 
 
 def security_context(profile: Profile) -> dict[str, Any]:
     """What the pod security standard `restricted` asks for.
 
-    Both images start as root unless told otherwise. OpenShift gives each namespace its own user ids and refuses others.
+    The images start as root unless told otherwise. OpenShift gives each namespace its own user ids and refuses others.
     """
-    user = {} if profile is Profile.OPENSHIFT else {"runAsUser": _USER_ID}
+    user = {} if profile is Profile.OPENSHIFT else {"runAsUser": USER_ID}
     return {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},

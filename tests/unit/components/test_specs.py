@@ -4,7 +4,7 @@ import pytest
 
 from components.identity import key_annotations, key_labels, key_secret_name, key_selector
 from components.kserve import inferenceservice_settings, settings_hash
-from components.models.inference_service import model_args
+from components.models.pods import model_args
 from components.policies.auth import auth_policy_spec
 from components.policies.cel import cel_string
 from components.policies.limits import request_limits_spec, token_limits_spec
@@ -121,8 +121,8 @@ def test_several_gpus_are_used_together(gpus: int, parallel: str | None) -> None
 
 
 def test_the_users_own_arguments_come_last_so_that_they_win() -> None:
-    model = Model.model_validate({"profile": "small-gpu", "source": "hf://a/b", "args": ["--max-model-len=100"]})
-    assert model_args(model, "b")[-1] == "--max-model-len=100"
+    model = Model.model_validate({"profile": "small-gpu", "source": "hf://a/b", "args": ["--enforce-eager"]})
+    assert model_args(model, "b")[-1] == "--enforce-eager"
 
 
 @pytest.mark.parametrize(

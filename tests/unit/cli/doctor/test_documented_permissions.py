@@ -58,7 +58,7 @@ def recordings() -> Iterator[tuple[str, Recording, Settings]]:
         sections["maas:apiKeys"] = {"freeuser1": "k" * 40} if own_keys else {}
         values = config | {key: json.dumps(value) for key, value in sections.items()}
         settings = Settings.load(stack, parsed(values), SECRET_KEYS)
-        yield name, record(stack, values, {*secrets, "maas:apiKeys"}), settings
+        yield name, record(stack, values, {*secrets, "maas:apiKeys", "maas:modelSecrets"}), settings
 
 
 @pytest.fixture(scope="module")
