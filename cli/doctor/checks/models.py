@@ -7,6 +7,7 @@ from cli.doctor.case import Case, condition, dig, holds, items, labels_of, name_
 from cli.doctor.findings import Finding, Level
 from cli.doctor.snapshot import Manifest
 from config.models import Gpu
+from config.models.gpu import MEMORY_LABEL
 from sandbox.kube import reference
 
 _MODEL_LABEL = "serving.kserve.io/inferenceservice"
@@ -101,6 +102,7 @@ def no_place(gpu: Gpu, nodes: tuple[Manifest, ...]) -> str:
         ),
         (lambda node: holds(condition(node, "Ready"), node), lambda out: f"not ready: {_names(out)}"),
         (lambda node: not _untolerated(gpu, node), lambda out: f"{_taints(gpu, out)}: {_names(out)}"),
+        (lambda node: _large_enough(gpu, node), lambda out: f"{_too_small(gpu, out)}: {_names(out)}"),
         (lambda node: _count(node, gpu.resource) >= gpu.count, lambda out: f"{_too_few(gpu, out)}: {_names(out)}"),
     ]
     for allows, why in rules:
@@ -118,6 +120,19 @@ def _taints(gpu: Gpu, nodes: list[Manifest]) -> str:
 def _too_few(gpu: Gpu, nodes: list[Manifest]) -> str:
     most = max(_count(node, gpu.resource) for node in nodes)
     return f"{gpu.count} x {gpu.resource} wanted, but a node has {most} at most"
+
+
+def _large_enough(gpu: Gpu, node: Manifest) -> bool:
+    return gpu.mebibytes_above is None or _mebibytes(node) > gpu.mebibytes_above
+
+
+def _too_small(gpu: Gpu, nodes: list[Manifest]) -> str:
+    return f"GPUs of {gpu.memory} wanted, but the largest has {max(map(_mebibytes, nodes))}Mi ({MEMORY_LABEL})"
+
+
+def _mebibytes(node: Manifest) -> int:
+    value = labels_of(node).get(MEMORY_LABEL, "")
+    return int(value) if value.isdigit() else 0
 
 
 def _names(nodes: list[Manifest]) -> str:
