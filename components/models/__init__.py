@@ -1,7 +1,6 @@
 """The models layer: serving runtimes, KServe's objects, what scales and protects them, and the routes to them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
