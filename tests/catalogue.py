@@ -124,13 +124,13 @@ def recorded(*names: str) -> Recording:
 def objects_of(name: str) -> dict[tuple[str, str, str], Object]:
     """The objects that an entry adds to a stack without models, and those that it changes, by kind and name.
 
-    Policies name every model; they have goldens of their own.
+    Policies and rules name every model; they have goldens of their own.
     """
     before = {_key(each): each for each in recorded().objects}
     return {
         _key(each): each
         for each in recorded(name).objects
-        if before.get(_key(each)) != each and not each.kind.endswith("Policy")
+        if before.get(_key(each)) != each and not each.kind.endswith(("Policy", "PrometheusRule"))
     }
 
 

@@ -92,14 +92,8 @@ def pod(name: str, model: Model, labels: dict[str, str], mirror: Mirror, profile
         "serviceAccountName": MODEL_ACCOUNT,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": grace_seconds(model.drain_seconds),
-    }
-    if model.gpu is not None:
-        spec["nodeSelector"] = dict(model.gpu.node_selector)
-        spec["tolerations"] = [each.model_dump(mode="json", exclude_none=True) for each in model.gpu.tolerations]
-        if affinity := _affinity(model.gpu):
-            spec["affinity"] = affinity
-    if model.most_replicas > 1:
-        spec["topologySpreadConstraints"] = [
+        # For a single replica too: another one must not roll the first.
+        "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
                 "topologyKey": key,
@@ -107,7 +101,13 @@ def pod(name: str, model: Model, labels: dict[str, str], mirror: Mirror, profile
                 "labelSelector": {"matchLabels": labels},
             }
             for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
-        ]
+        ],
+    }
+    if model.gpu is not None:
+        spec["nodeSelector"] = dict(model.gpu.node_selector)
+        spec["tolerations"] = [each.model_dump(mode="json", exclude_none=True) for each in model.gpu.tolerations]
+        if affinity := _affinity(model.gpu):
+            spec["affinity"] = affinity
     if model.cache is not None:
         spec["volumes"] = [_volume(name, model.cache)]
         if profile is not Profile.OPENSHIFT:

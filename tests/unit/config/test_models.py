@@ -36,7 +36,7 @@ def test_every_profile_needs_no_more_than_a_source(profile: str) -> None:
     model(profile=profile, **entry)
 
 
-@pytest.mark.parametrize("runtime", set(Runtime) - {Runtime.EXTERNAL})
+@pytest.mark.parametrize("runtime", [each for each in Runtime if each is not Runtime.EXTERNAL])
 def test_every_option_that_we_pass_is_one_of_the_program(runtime: Runtime) -> None:
     profiles = [name for name, values in PROFILES.items() if values.get("runtime") == runtime]
     known = options_of(runtime)["options"]

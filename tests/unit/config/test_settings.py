@@ -64,6 +64,7 @@ def test_what_a_model_says_itself_wins_over_its_profile_key_by_key() -> None:
     model = Model.model_validate(
         {"profile": "small-gpu", "source": "hf://a/b", "resources": {"memory": "24Gi"}, "gpu": {"count": 2}}
     )
+    assert model.resources is not None
     assert model.resources.memory == "24Gi"
     assert model.resources.cpu == PROFILES["small-gpu"]["resources"]["cpu"], "keys beside it keep the profile's value"
     assert model.gpu is not None
