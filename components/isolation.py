@@ -12,6 +12,8 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy, NetworkPolicySpecArgs
 
 from components.kuadrant import AUTHORINO_PODS, LIMITADOR_PODS
 from components.layer import Layer, Site
+from components.models.llm_inference_service import PODS as LLM_PODS
+from components.models.llm_inference_service import PORT as LLM_PORT
 from components.models.runtimes.container import PORT as MODEL_PORT
 from components.redis import PODS as REDIS_PODS
 from components.redis import REDIS_PORT
@@ -62,9 +64,20 @@ def models_policy(settings: Settings) -> Spec:
     }
 
 
+def llm_models_policy(settings: Settings) -> Spec:
+    """The same for pods of LLMInferenceServices, which have other labels and another port, and all load weights."""
+    chosen = settings.platform.network_policies.downloads
+    return {
+        "podSelector": {"matchLabels": LLM_PODS},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [_from([_gateway(settings, own_namespace=True)], LLM_PORT), *_scraped(settings, LLM_PORT)],
+        "egress": [_dns(settings), *(_download(each) for each in (INTERNET if chosen is None else chosen))],
+    }
+
+
 def downloads_policy(settings: Settings) -> Spec:
     """Pods of models that have a source may fetch their weights."""
-    loading = sorted(name for name, model in settings.models.items() if model.source is not None)
+    loading = sorted(name for name, model in settings.models.items() if model.source is not None and not model.external)
     chosen = settings.platform.network_policies.downloads
     destinations = INTERNET if chosen is None else chosen
     # A list must not be empty: no model has the empty name.
@@ -175,6 +188,8 @@ class Isolation(Layer):
         if settings.platform.network_policies.enabled:
             self._policy("maas-models", self.namespace, models_policy(settings))
             self._policy("maas-models-downloads", self.namespace, downloads_policy(settings))
+            if settings.has_llm_inference_services:
+                self._policy("maas-llm-models", self.namespace, llm_models_policy(settings))
             self._policy("maas-authorino", kuadrant, authorino_policy(settings))
             self._policy("maas-limitador", kuadrant, limitador_policy(settings))
             if settings.limiter.redis:

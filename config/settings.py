@@ -104,6 +104,12 @@ class Settings(Model):
         entry = self.models[model]
         return entry.api or (Api.INFERENCE_SERVICE if entry.runtime.simulates else self.serving.api)
 
+    @property
+    def has_llm_inference_services(self) -> bool:
+        """Whether any model becomes an LLMInferenceService, whose pods are found by other labels."""
+        kinds = {self.api(name) for name, model in self.models.items() if not model.external}
+        return Api.LLM_INFERENCE_SERVICE in kinds
+
 
 def _in_plain_text(key: str) -> Problem:
     return Problem(

@@ -6,7 +6,7 @@ VLLM_IMAGE = "docker.io/vllm/vllm-openai:v0.11.0"
 # renovate: datasource=docker depName=public.ecr.aws/q9t5s3a7/vllm-cpu-release-repo
 VLLM_CPU_IMAGE = "public.ecr.aws/q9t5s3a7/vllm-cpu-release-repo:v0.11.0"
 
-# AMD's own build of the release after: vLLM published none for ROCm at 0.11.0. Raised by hand: its tags are in no order.
+# AMD's own build of the release after: vLLM published none for ROCm at 0.11.0. Raised by hand: tags have no order.
 VLLM_ROCM_IMAGE = "docker.io/rocm/vllm:rocm7.0.0_vllm_0.11.1_20251103"
 
 # renovate: datasource=docker depName=ghcr.io/llm-d/llm-d-inference-sim

@@ -18,16 +18,14 @@ from config.platform import Profile
 
 PORT = 8000
 """Where KServe expects the server."""
+PODS = {"app.kubernetes.io/part-of": "llminferenceservice", "kserve.io/component": "workload"}
+"""The labels of the pods of all LLMInferenceServices."""
 _CONTAINER = "main"
 
 
 def pod_labels(name: str) -> dict[str, str]:
     """The labels by which KServe itself finds a model's pods."""
-    return {
-        "app.kubernetes.io/part-of": "llminferenceservice",
-        "app.kubernetes.io/name": name,
-        "kserve.io/component": "workload",
-    }
+    return {**PODS, "app.kubernetes.io/name": name}
 
 
 def llm_inference_service_spec(

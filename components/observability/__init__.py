@@ -15,6 +15,7 @@ from components.observability.monitors import (
     cert_manager_monitor_spec,
     gateway_monitor_spec,
     limitador_monitor_spec,
+    llm_models_monitor_spec,
     models_monitor_spec,
 )
 from components.observability.rules import (
@@ -116,6 +117,8 @@ class Observability(Layer):
             gateway = gateway_monitor_spec(settings.gateway.name, interval, counts=counts)
             self._object("PodMonitor", "maas-gateway", self.namespace, gateway)
         self._object("PodMonitor", "maas-models", self.namespace, models_monitor_spec(interval))
+        if self.settings.has_llm_inference_services:
+            self._object("PodMonitor", "maas-llm-models", self.namespace, llm_models_monitor_spec(interval))
         if settings.gateway.tls.mode in ISSUED:
             self._object("PodMonitor", "maas-cert-manager", _CERT_MANAGER, cert_manager_monitor_spec(interval))
 

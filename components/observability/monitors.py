@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from components.models.llm_inference_service import PODS as LLM_PODS
 from components.models.runtimes.container import PORT_NAME
 
 _MODEL_LABEL = "serving.kserve.io/inferenceservice"
@@ -70,6 +71,14 @@ def models_monitor_spec(interval: str) -> dict[str, Any]:
     return {
         "selector": {"matchExpressions": [{"key": _MODEL_LABEL, "operator": "Exists"}]},
         "podMetricsEndpoints": [{**endpoint(PORT_NAME, "/metrics", interval), "relabelings": [relabeling]}],
+    }
+
+
+def llm_models_monitor_spec(interval: str) -> dict[str, Any]:
+    """The models that are LLMInferenceServices."""
+    return {
+        "selector": {"matchLabels": LLM_PODS},
+        "podMetricsEndpoints": [endpoint(PORT_NAME, "/metrics", interval)],
     }
 
 

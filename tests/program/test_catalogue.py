@@ -45,7 +45,7 @@ def test_taking_an_entry_out_takes_out_exactly_its_objects(name: str) -> None:
     gone = every - without
     assert without <= every
     assert gone, "an entry without an object"
-    shared = {("ServingRuntime", "llm", f"maas-{kind}") for kind in ("vllm",)}
+    shared = {("ServingRuntime", "llm", "maas-vllm"), ("PrometheusRule", "llm", "maas-catalogue")}
     assert gone == keys(name) - keys() - shared, "what it alone brought"
 
 
