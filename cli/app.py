@@ -583,14 +583,27 @@ def stack_new(
 
 
 @sandbox_app.command("up", epilog=HELP)
-def sandbox_up(name: Name = "sandbox") -> None:
-    """Start the control plane: API server, scheduler, CRDs, fake CPU and GPU nodes."""
+def sandbox_up(
+    name: Name = "sandbox",
+    operators: Annotated[
+        str, typer.Option("--operators", help="Kuadrant's: played by stages, or real, as their own programs.")
+    ] = "",
+) -> None:
+    """Start the control plane: API server, scheduler, CRDs, fake CPU and GPU nodes.
+
+    The programs of the real operators are built once, which takes some ten minutes.
+    """
 
     def work() -> None:
         from sandbox import lifecycle  # noqa: PLC0415
-        from sandbox.instance import Sandbox  # noqa: PLC0415
+        from sandbox.instance import Operators, Sandbox  # noqa: PLC0415
 
-        lifecycle.up(Sandbox.open(name), _console())
+        sandbox = Sandbox.open(name)
+        if operators and operators not in set(Operators):
+            raise MaasError(f"--operators {operators}: allowed are {', '.join(Operators)}")
+        if operators:
+            sandbox = lifecycle.with_operators(sandbox, Operators(operators))
+        lifecycle.up(sandbox, _console())
 
     guarded(work)
 

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,9 +23,10 @@ _RECORD = "maas-sandbox-contents"
 _CONCURRENCY = 16
 
 
-def stages() -> list[Object]:
-    """The stages of kwok: how nodes, pods and the operators' resources come to life."""
-    return [stage for file in sorted((_FOLDER / "stages").glob("*.yaml")) for stage in _documents(file)]
+def stages(without: Collection[str] = ()) -> list[Object]:
+    """The stages of kwok: how nodes, pods and the operators' resources come to life; some files can be left out."""
+    files = [file for file in sorted((_FOLDER / "stages").glob("*.yaml")) if file.name not in without]
+    return [stage for file in files for stage in _documents(file)]
 
 
 def nodes() -> list[Object]:
@@ -32,13 +34,29 @@ def nodes() -> list[Object]:
     return [node for document in _documents(_FOLDER / "nodes.yaml") for node in document["items"]]
 
 
-def fingerprint() -> str:
+@dataclass(frozen=True)
+class Played:
+    """What kwok's stages do in a sandbox, and what of it real operators do in their place.
+
+    Attributes:
+        stages_without: Files of stages that are left out.
+        namespaces_without: Namespaces without played operators.
+    """
+
+    stages_without: Collection[str] = ()
+    namespaces_without: Collection[str] = ()
+
+
+EVERYTHING = Played()
+
+
+def fingerprint(played: Played = EVERYTHING) -> str:
     """Changes with anything that `install` puts into a cluster, CRDs aside."""
-    everything = [nodes(), stages(), operators.objects()]
+    everything = [nodes(), stages(played.stages_without), operators.objects(played.namespaces_without)]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:16]
 
 
-async def install(kube: Kube, crds: Bundle, kwok: str, step: Step) -> None:
+async def install(kube: Kube, crds: Bundle, kwok: str, step: Step, played: Played = EVERYTHING) -> None:
     """Put everything in; does nothing but ask when it is there already.
 
     What was changed since by somebody else stays as they want it: a program may have taken over some of KServe's
@@ -50,22 +68,23 @@ async def install(kube: Kube, crds: Bundle, kwok: str, step: Step) -> None:
         kwok: Identifies the running kwok process. A new one is made to look at its stages again now that their kinds
             are served: it gives up on those that were not when it started.
         step: Hears how far it is.
+        played: What kwok is to do.
 
     Raises:
         ApiError: Something was refused.
         TimeoutError: CRDs are not served in time.
     """
     record = await kube.get("v1", "ConfigMap", _RECORD, "kube-system")
-    wanted = {"fingerprint": fingerprint(), "kwok": kwok}
+    wanted = {"fingerprint": fingerprint(played), "kwok": kwok}
     if record and record.get("data") == wanted and not await install_crds(kube, crds, step):
         return
     known = record is not None and record.get("data", {}).get("fingerprint") == wanted["fingerprint"]
     if not known:
         await _apply(kube, nodes())
     await install_crds(kube, crds, step)
-    await _apply(kube, [_marked(stage, kwok) for stage in stages()])
+    await _apply(kube, [_marked(stage, kwok) for stage in stages(played.stages_without)])
     if not known:
-        await _apply_in_order(kube, operators.objects())
+        await _apply_in_order(kube, operators.objects(played.namespaces_without))
     await kube.apply(_config_map(wanted), field_manager=FIELD_MANAGER, force=True)
 
 

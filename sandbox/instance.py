@@ -6,7 +6,8 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,15 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 _FIRST_PORT, _LAST_PORT = 20_000, 32_000
 """Below the range from which operating systems take ports for outgoing connections."""
 _RECORD = "sandbox.json"
+
+
+class Operators(StrEnum):
+    """Who does the operators' work in a sandbox."""
+
+    PLAYED = "played"
+    """Stages of kwok: ready in seconds, and accepts whatever its CRD accepts."""
+    REAL = "real"
+    """The operators' own programs, as far as they can be had."""
 
 
 class SandboxError(Exception):
@@ -59,11 +69,13 @@ class Sandbox:
         name: A DNS label of at most 40 characters.
         folder: Where its state is. Other parts of the project may keep what belongs to this sandbox there too.
         ports: Chosen free when the sandbox was first opened, and kept from then on.
+        operators: Who does the operators' work.
     """
 
     name: str
     folder: Path
     ports: Ports
+    operators: Operators = Operators.PLAYED
 
     @classmethod
     def open(cls, name: str = DEFAULT_NAME, home: Path | None = None) -> Self:
@@ -88,14 +100,19 @@ class Sandbox:
             if ports is None:
                 ports = _choose(home, name)
                 _record(home / name, ports)
-        return cls(name, home / name, ports)
+        return cls(name, home / name, ports, _recorded_operators(home / name))
+
+    def with_operators(self, operators: Operators) -> Self:
+        """Have others do the operators' work; kept until it is said again. No cluster may be there."""
+        _record(self.folder, self.ports, operators)
+        return replace(self, operators=operators)
 
     def with_new_ports(self) -> Self:
         """Give the sandbox other ports, because somebody else holds one of them now. It must not be running."""
         with FileLock(self.folder.parent / ".ports.lock"):
             ports = _choose(self.folder.parent, self.name)
-            _record(self.folder, ports)
-        return type(self)(self.name, self.folder, ports)
+            _record(self.folder, ports, self.operators)
+        return replace(self, ports=ports)
 
     @property
     def kubeconfig(self) -> Path:
@@ -133,9 +150,17 @@ def home_folder() -> Path:
     return Path(os.environ.get("MAAS_HOME") or Path(__file__).parent.parent / ".maas").absolute()
 
 
-def _record(folder: Path, ports: Ports) -> None:
+def _record(folder: Path, ports: Ports, operators: Operators = Operators.PLAYED) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
-    write_whole(folder / _RECORD, (json.dumps({"ports": asdict(ports)}, indent=2) + "\n").encode())
+    known = {"ports": asdict(ports), "operators": operators.value}
+    write_whole(folder / _RECORD, (json.dumps(known, indent=2) + "\n").encode())
+
+
+def _recorded_operators(folder: Path) -> Operators:
+    try:
+        return Operators(json.loads((folder / _RECORD).read_text(encoding="utf-8"))["operators"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Operators.PLAYED
 
 
 def _recorded(folder: Path) -> Ports | None:

@@ -341,6 +341,21 @@ class Kube:
         items, _ = await self._list(api_version, kind, namespace, {"labelSelector": label_selector})
         return items
 
+    async def token(self, namespace: str, account: str, seconds: int) -> str:
+        """A token of a service account that lasts for so many seconds, 600 at least.
+
+        Raises:
+            ApiError: Refused, for instance because there is no such account.
+        """
+        url = await self.path("v1", "ServiceAccount", account, namespace, "token")
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": seconds},
+        }
+        answer = await self._send("POST", url, reference("ServiceAccount", account, namespace), body=body)
+        return str(_json(answer)["status"]["token"])
+
     async def delete(  # noqa: PLR0913
         self,
         api_version: str,

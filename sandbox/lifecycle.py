@@ -12,10 +12,11 @@ from filelock import FileLock, Timeout
 
 from sandbox import contents, control_plane, crds, processes, toolbox
 from sandbox.gateway import process as gateway
-from sandbox.instance import Sandbox, SandboxError
+from sandbox.instance import Operators, Sandbox, SandboxError
 from sandbox.kube import ApiError, Kube
 from sandbox.kubeconfig import Connection, KubeconfigError
 from sandbox.progress import Reporter, Step
+from sandbox.real import lifecycle as real
 
 LOCK_SECONDS = 600.0
 """How long `up` and `down` wait for another `up` or `down` of the same sandbox."""
@@ -90,6 +91,8 @@ def up(sandbox: Sandbox, reporter: Reporter) -> Sandbox:
     """
     with _locked(sandbox, reporter):
         bundle = crds.bundle(reporter)
+        if sandbox.operators is Operators.REAL:
+            real.prepare(reporter)
         if not control_plane.running(sandbox):
             tools = toolbox.find_all(control_plane.TOOLS, reporter)
             with reporter.step("Starting the control plane", usually_seconds=6) as step:
@@ -98,7 +101,26 @@ def up(sandbox: Sandbox, reporter: Reporter) -> Sandbox:
         with reporter.step("Installing CRDs, nodes and operators", usually_seconds=8) as step:
             _fill(sandbox, bundle, step)
             gateway.wait(sandbox, step)
+        if sandbox.operators is Operators.REAL:
+            with reporter.step("Starting the real operators", usually_seconds=15) as step:
+                real.supervise(sandbox, step)
     return sandbox
+
+
+def with_operators(sandbox: Sandbox, operators: Operators) -> Sandbox:
+    """Have a sandbox's operators be played or real from its next start on.
+
+    Raises:
+        SandboxError: It stands with the others: their objects would stay among the new ones.
+    """
+    if sandbox.operators is operators:
+        return sandbox
+    if sandbox.kwok_folder.exists():
+        raise SandboxError(
+            f"sandbox {sandbox.name} stands with {sandbox.operators} operators; take it down first: "
+            f"./maas down --name {sandbox.name}"
+        )
+    return sandbox.with_operators(operators)
 
 
 def down(sandbox: Sandbox, reporter: Reporter, *, keep_state: bool = False) -> None:
@@ -111,6 +133,8 @@ def down(sandbox: Sandbox, reporter: Reporter, *, keep_state: bool = False) -> N
     """
     with _locked(sandbox, reporter), reporter.step("Stopping the control plane", usually_seconds=2):
         control_plane.stop(sandbox, keep_state=keep_state)
+        if not keep_state:
+            real.forget(sandbox)
 
 
 def status(sandbox: Sandbox) -> SandboxStatus:
@@ -134,7 +158,12 @@ def status(sandbox: Sandbox) -> SandboxStatus:
 def _fill(sandbox: Sandbox, bundle: crds.Bundle, step: Step) -> None:
     async def fill() -> None:
         async with Kube.connect(sandbox.kubeconfig) as kube:
-            await contents.install(kube, bundle, control_plane.identity_of_kwok(sandbox), step)
+            kwok = control_plane.identity_of_kwok(sandbox)
+            if sandbox.operators is Operators.REAL:
+                await contents.install(kube, bundle, kwok, step, real.PLAYED)
+                await real.install(kube, step)
+            else:
+                await contents.install(kube, bundle, kwok, step)
 
     try:
         asyncio.run(fill())

@@ -6,6 +6,7 @@ stages/kuadrant.yaml.
 """
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 Object = dict[str, Any]
@@ -62,13 +63,18 @@ _KSERVE_SETTINGS: dict[str, Object] = {
 """KServe's settings as its chart leaves them: what a program that wants another mode has to change."""
 
 
-def objects() -> list[Object]:
-    """Every object, in an order in which they can be applied one after the other."""
+def objects(without: Collection[str] = ()) -> list[Object]:
+    """Every object, in an order in which they can be applied one after the other.
+
+    Args:
+        without: Namespaces whose operators are real ones: nothing is said of them here.
+    """
+    played = {namespace: names for namespace, names in _DEPLOYMENTS.items() if namespace not in without}
     return [
-        *(_namespace(name) for name in _DEPLOYMENTS),
-        _kserve_settings(),
-        _gateway_class(),
-        *(_deployment(namespace, name) for namespace, names in _DEPLOYMENTS.items() for name in names),
+        *(_namespace(name) for name in played),
+        *([_kserve_settings()] if "kserve" in played else []),
+        *([_gateway_class()] if "istio-system" in played else []),
+        *(_deployment(namespace, name) for namespace, names in played.items() for name in names),
     ]
 
 

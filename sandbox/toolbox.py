@@ -90,7 +90,7 @@ def _present(tool: Tool, tried: list[str]) -> Path | None:
     cached = cached_path(tool)
     if cached.exists():
         return cached
-    on_path = shutil.which(tool.name)
+    on_path = shutil.which(tool.name) if tool.version_arguments else None
     if on_path is None:
         tried.append("not on PATH, not in the cache")
         return None
@@ -116,13 +116,16 @@ def _obtain(
 
 
 def _downloaded(tool: Tool, tried: list[str], reporter: Reporter, network: Network) -> bool:
+    if tool.download is None:
+        tried.append("there is no release of it but images")
+        return False
     target = cached_path(tool)
     try:
         with (
             reporter.step(f"Downloading {tool.name} {tool.version}") as step,
             partial_folder(target.parent.parent) as partial,
         ):
-            _keep(download(tool, partial, network, step), target)
+            _keep(download(tool, tool.download, partial, network, step), target)
     except UnavailableError as error:
         tried.append(f"download: {error}")
         return False

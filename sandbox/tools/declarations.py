@@ -68,8 +68,8 @@ class Tool:
     Attributes:
         name: The name it is found, cached and run by.
         package: The Go package it is built from.
-        download: Its official release.
-        version_arguments: What makes it print its version.
+        download: Its official release; None where there are only images.
+        version_arguments: What makes it print its version. Empty: it cannot say, so one on PATH is never taken.
         compatible: Which version on PATH will do: `exact`, `newer` (same major version, at least the pinned one: the
             Automation API refuses an engine older than itself, and charts may ask for a Helm that is new enough),
             `major` (same major version: kubectl only asks for /version here) or `any` (Prometheus: rules and queries
@@ -80,7 +80,7 @@ class Tool:
     name: str
     family: Family
     package: str
-    download: Download
+    download: Download | None
     build_seconds: float
     version_arguments: tuple[str, ...] = ("--version",)
     compatible: str = "exact"
@@ -135,6 +135,10 @@ HELM = Family(
         "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": "34",
     },
 )
+KUADRANT_OPERATOR = Family("kuadrant-operator", "v1.4.2")
+LIMITADOR_OPERATOR = Family("limitador-operator", "v0.15.0")
+AUTHORINO_OPERATOR = Family("authorino-operator", "v0.26.0")
+AUTHORINO = Family("authorino", "v0.25.0")
 
 # renovate: datasource=github-releases depName=prometheus/prometheus
 PROMETHEUS = Family(
@@ -177,6 +181,11 @@ def _prometheus(name: str, build_seconds: float) -> Tool:
         build_seconds,
         compatible="any",
     )
+
+
+def _operator(name: str, family: Family, package: str, build_seconds: float) -> Tool:
+    """An operator, which its project gives out as an image only."""
+    return Tool(name, family, package, None, build_seconds, version_arguments=())
 
 
 _GITHUB_ETCD = "https://github.com/etcd-io/etcd/releases/download/{version}/"
@@ -242,6 +251,16 @@ TOOLS: Mapping[str, Tool] = {
             build_seconds=20,
             version_arguments=("-version",),
         ),
+        _operator("kuadrant-operator", KUADRANT_OPERATOR, "github.com/kuadrant/kuadrant-operator/cmd", 150),
+        _operator(
+            "telemetry-policy",
+            KUADRANT_OPERATOR,
+            "github.com/kuadrant/kuadrant-operator/cmd/extensions/telemetry-policy",
+            5,
+        ),
+        _operator("limitador-operator", LIMITADOR_OPERATOR, "github.com/kuadrant/limitador-operator", 60),
+        _operator("authorino-operator", AUTHORINO_OPERATOR, "github.com/kuadrant/authorino-operator", 60),
+        _operator("authorino", AUTHORINO, "github.com/kuadrant/authorino", 60),
     )
 }
 """Every tool by its name."""

@@ -13,7 +13,7 @@ from typing import Any, cast
 import httpx
 
 from sandbox.progress import Step
-from sandbox.tools.declarations import Tool, platform_names
+from sandbox.tools.declarations import Download, Tool, platform_names
 from sandbox.tools.errors import UnavailableError
 
 _SHA256 = re.compile(r"\b[0-9a-f]{64}\b")
@@ -129,14 +129,13 @@ def published_digest(text: str, file_name: str) -> str | None:
     return None
 
 
-def download(tool: Tool, folder: Path, network: Network, step: Step) -> Path:
-    """Put the tool's official release into `folder` and return the program's path.
+def download(tool: Tool, source: Download, folder: Path, network: Network, step: Step) -> Path:
+    """Put the tool's official release, which is at `source`, into `folder` and return the program's path.
 
     Raises:
         UnavailableError: No release for this platform, offline, or the file is not what the release says it is.
     """
     system, machine = platform_names()
-    source = tool.download
     if system not in source.systems:
         raise UnavailableError(f"the release has no {tool.name} for {system}")
     names = {

@@ -17,8 +17,8 @@ from components.operators.catalogue import DECLARATIONS, releases
 from components.operators.helm import Release
 from config.settings import Settings
 from config.versions import KUADRANT_VERSION, WASM_SHIM_IMAGES
+from sandbox.charts import CHARTS, Object, images, module, objects, render, unpacked, version
 from sandbox.kube import ApiError, Kube
-from tests.charts import CHARTS, Object, images, module, objects, render, unpacked, version
 from tests.namespaces import namespaces_present
 from tests.unit.config.bad import GOOD
 
@@ -66,7 +66,7 @@ class Renderer:
         chart = self._folder / name
         if not chart.exists():
             unpacked(CHARTS[name], chart)
-        return render(chart, release)
+        return render(chart, release.name, release.namespace, release.values, postrender=release.postrender)
 
     def objects(self, name: str, settings: Settings) -> list[Object]:
         return objects(self.text(name, release_of(name, settings)))

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 
 import yaml
 
-from components.operators.helm import Release
 from sandbox.crds import SOURCES, module_folders
 from sandbox.progress import Silent
 from sandbox.toolbox import find
+from sandbox.tools.errors import ToolError
 
 Object = dict[str, Any]
-ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parent.parent
+_HELM_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -84,25 +85,45 @@ def unpacked(chart: Chart, folder: Path) -> Path:
     return folder
 
 
-def render(chart: Path, release: Release) -> str:
-    """What Helm makes of the chart for this release, hooks included; fails with what Helm says."""
+def render(  # noqa: PLR0913 - what Helm needs to know
+    chart: Path,
+    name: str,
+    namespace: str,
+    values: Mapping[str, Any],
+    *,
+    postrender: str | None = None,
+    include_crds: bool = True,
+) -> str:
+    """What Helm makes of a chart, hooks included.
+
+    Args:
+        chart: the unpacked chart.
+        name: of the release.
+        namespace: of the release.
+        values: over the chart's own.
+        postrender: program that what the chart renders is sent through.
+        include_crds: with what is in the chart's folder `crds`.
+
+    Raises:
+        ToolError: Helm refuses the chart or the values; has what it said.
+    """
     home = chart.parent / "helm"
     environment = {**os.environ, **dict.fromkeys(("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"), str(home))}
-    command = [str(find("helm", Silent())), "template", release.name, str(chart), "--namespace", release.namespace]
-    command += ["--include-crds", "--values", "-"]
-    if release.postrender:
-        command += ["--post-renderer", release.postrender]
+    command = [str(find("helm", Silent())), "template", name, str(chart), "--namespace", namespace, "--values", "-"]
+    command += ["--include-crds"] if include_crds else []
+    command += ["--post-renderer", postrender] if postrender else []
     done = subprocess.run(  # noqa: S603 - our own arguments
         command,
-        input=yaml.safe_dump(dict(release.values)),
-        cwd=ROOT,
+        input=yaml.safe_dump(dict(values)),
+        cwd=_ROOT,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=_HELM_SECONDS,
     )
-    assert done.returncode == 0, done.stderr
+    if done.returncode:
+        raise ToolError(f"helm template {name}: {done.stderr.strip()}")
     return done.stdout
 
 
