@@ -80,7 +80,8 @@ def _manager(addresses: Addresses, _: list[str]) -> list[str]:
 def _authorino(addresses: Addresses, own: list[str]) -> list[str]:
     """What the operator gave the pod, and then our ports: of two flags, the last one counts."""
     return [
-        *(own or ["server"]),
+        *([] if "server" in own else ["server"]),
+        *own,
         f"--ext-auth-grpc-port={addresses.service}",
         f"--ext-auth-http-port={addresses.other}",
         "--oidc-http-port=0",

@@ -1,0 +1,1 @@
+"""What the field's own controllers say of our objects."""
