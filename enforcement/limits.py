@@ -1,7 +1,7 @@
 """What the gateway's filter asks Limitador: which limits a request falls under, and which counters those are."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,11 +65,28 @@ class Limit:
         Raises:
             EvaluationError: a variable cannot be evaluated.
         """
-        values = tuple((each, str(filter_expression(each).value(context))) for each in self.variables)
-        return [
-            Counter(namespace, seconds, (self.identifier,), values, maximum, self.name)
+        return self.with_values(
+            namespace, {each: str(filter_expression(each).value(context)) for each in self.variables}
+        )
+
+    def with_values(self, namespace: str, values: Mapping[str, str]) -> list[Counter]:
+        """The counters of these values, by expression."""
+        variables = tuple((each, values[each]) for each in sorted(set(self.variables)))
+        return distinct(
+            Counter(namespace, seconds, (self.identifier,), variables, maximum, self.name)
             for maximum, seconds in self.rates
-        ]
+        )
+
+
+def distinct(counters: Iterable[Counter]) -> list[Counter]:
+    """The counters without those whose identity an earlier one has.
+
+    Limitador keeps its limits as a set by identity: of two rates with one window the first holds, and is counted once.
+    """
+    found: dict[tuple[object, ...], Counter] = {}
+    for each in counters:
+        found.setdefault(each.key, each)
+    return list(found.values())
 
 
 def limits_of(policy: Effective) -> list[Limit]:

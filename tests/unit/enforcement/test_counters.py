@@ -2,6 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enforcement.counters import Counter, Counters
+from enforcement.limits import Limit
 
 
 def counter(maximum: int, seconds: int, user: str = "u", namespace: str = "llm/qwen3") -> Counter:
@@ -47,10 +48,20 @@ def test_a_changed_maximum_goes_on_counting_and_a_changed_window_begins_anew() -
     assert counters.value(counter(100, 120), 1) == 0
 
 
-def test_two_rates_with_one_window_are_one_counter_and_count_twice() -> None:
+def test_of_two_rates_with_one_window_the_first_holds_and_is_counted_once() -> None:
+    limit = Limit("free", "limit.llm/p/free", ((100, 60), (50, 60), (500, 3600)), (), ())
+    minute, hour = limit.with_values("llm/qwen3", {})
+    assert (minute.max_value, hour.max_value) == (100, 500)
     counters = Counters()
-    counters.add([counter(100, 60), counter(50, 60)], 1, 0)
-    assert counters.value(counter(100, 60), 1) == 2
+    counters.add([minute, hour], 1, 0)
+    assert counters.value(minute, 1) == 1
+
+
+def test_a_new_counter_begins_its_window_with_the_first_request_even_if_another_limit_refuses_that() -> None:
+    counters = Counters()
+    full, fresh = counter(0, 60), counter(9, 300)
+    assert counters.check_and_add([full, fresh], 1, 0) is full
+    assert (counters.value(fresh, 1), counters.remaining_seconds(fresh, 1)) == (0, 299)
 
 
 def test_a_restart_forgets_everything() -> None:
