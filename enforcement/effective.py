@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from enforcement.objects import Object, World, created, fields_of, items_of, targets
+from enforcement.objects import Object, World, created, fields_of, items_of, name_of, namespace_of, targets
 from enforcement.routing import Path
 
 Rules = Mapping[str, Any]
@@ -47,7 +47,11 @@ def _attached(world: World, policies: Sequence[Object], path: Path) -> list[Obje
                 levels[2].append(policy)
             elif section in {f"rule-{path.rule_index + 1}", path.rule.get("name")}:
                 levels[3].append(policy)
-    return [policy for level in levels for policy in sorted(level, key=created)]
+    return [policy for level in levels for policy in sorted(level, key=_age)]
+
+
+def _age(policy: Object) -> tuple[str, str, str]:
+    return created(policy), namespace_of(policy), name_of(policy)
 
 
 def _combined(general: Object, specific: Effective) -> Effective:

@@ -4,7 +4,11 @@ Neither is written here: the engines are `common-expression-language` (the crate
 `cel-expr-python`. Only the string functions that the filter adds to its engine are given to it again.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, cast
 
@@ -16,8 +20,56 @@ from google.protobuf import struct_pb2
 _AUTHORINO_VARIABLES = ("request", "source", "destination", "auth", "metadata")
 
 
+_VOLATILE = ("time", "id")
+"""What is another for each request, be it in all else the same."""
+_REQUEST = re.compile(r"\brequest\b(?:\s*\.\s*(\w+))?")
+_HAS_VOLATILE = re.compile(r"\bhas\s*\(\s*request\s*\.\s*(?:time|id)\b")
+
+
 class EvaluationError(Exception):
     """An expression that has no value here; what follows from that is for the caller to know."""
+
+
+class Clock:
+    """Whether something that was evaluated depends on the time, or on the request's own id."""
+
+    def __init__(self) -> None:
+        self.was_read = False
+
+
+_clock: ContextVar[Clock | None] = ContextVar("clock", default=None)
+
+
+@contextmanager
+def watched_clock() -> Generator[Clock]:
+    """Find out whether what is evaluated inside would be the same for a like request at any other time.
+
+    An expression that has a value without `request.time` and `request.id` has the same value with them: CEL's functions
+    need all of their arguments, and an operator that leaves one aside has been decided by the other. So it is evaluated
+    without them first. One that looks whether they are there, or at the request as a whole, counts as reading them.
+    """
+    clock = Clock()
+    token = _clock.set(clock)
+    try:
+        yield clock
+    finally:
+        _clock.reset(token)
+
+
+def read_clock() -> None:
+    """Note that something depends on the time that is no CEL: a token's expiry, a rule in Rego."""
+    clock = _clock.get()
+    if clock is not None:
+        clock.was_read = True
+
+
+class _Text:
+    """What an expression's text says about its use of the request."""
+
+    def __init__(self, text: str) -> None:
+        fields = [match[1] for match in _REQUEST.finditer(text)]
+        self.may_read_clock = any(each is None or each in _VOLATILE for each in fields)
+        self.surely_reads_clock = None in fields or _HAS_VOLATILE.search(text) is not None
 
 
 class FilterExpression:
@@ -25,13 +77,11 @@ class FilterExpression:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._about = _Text(text)
         try:
             self._program = cel.compile(text)
         except (ValueError, RuntimeError) as error:
             raise EvaluationError(f"{text}: {error}") from error
-        references = self._program.references()
-        self.needs_auth = "auth" in references["variables"]
-        self.needs_response = "responseBodyJSON" in references["functions"]
 
     def value(self, context: "FilterContext") -> Any:  # noqa: ANN401 - CEL's values are of any type
         """The value.
@@ -39,8 +89,19 @@ class FilterExpression:
         Raises:
             EvaluationError: a variable, a key or a function is missing, or the types do not fit.
         """
+        clock = _clock.get() if self._about.may_read_clock else None
+        if clock is not None:
+            if not self._about.surely_reads_clock:
+                try:
+                    return self._run(context.timeless)
+                except EvaluationError:
+                    pass
+            clock.was_read = True
+        return self._run(context.context)
+
+    def _run(self, context: cel.Context) -> Any:  # noqa: ANN401 - CEL's values are of any type
         try:
-            return self._program.execute(context.context)
+            return self._program.execute(context)
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             raise EvaluationError(f"{self.text}: {error}") from error
 
@@ -60,11 +121,36 @@ class FilterContext:
     """The variables and functions of the filter for one request; `auth` joins once Authorino has answered."""
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
-        self.context = cel.Context(dict(attributes), dict(_FILTER_FUNCTIONS))
+        self._variables = dict(attributes)
+        self._functions: dict[str, Callable[..., Any]] = dict(_FILTER_FUNCTIONS)
+        self._context: cel.Context | None = None
+        self._timeless: cel.Context | None = None
+
+    @property
+    def context(self) -> cel.Context:
+        """Everything."""
+        if self._context is None:
+            self._context = cel.Context(self._variables, self._functions)
+        return self._context
+
+    @property
+    def timeless(self) -> cel.Context:
+        """Everything but what is another for each request."""
+        if self._timeless is None:
+            request = _without_volatile(self._variables["request"])
+            self._timeless = cel.Context({**self._variables, "request": request}, self._functions)
+        return self._timeless
+
+    def copy(self) -> "FilterContext":
+        """Another with the same variables, for another request's answer."""
+        made = FilterContext(self._variables)
+        made._functions = dict(self._functions)
+        return made
 
     def authenticated(self, auth: Mapping[str, Any]) -> None:
         """Make what the AuthPolicy published known as `auth`."""
-        self.context.add_variable("auth", dict(auth))
+        self._variables["auth"] = dict(auth)
+        self._context = self._timeless = None
 
     def answered(self, body: Mapping[str, Any]) -> None:
         """Make the answer's body known to `responseBodyJSON`."""
@@ -72,7 +158,8 @@ class FilterContext:
         def response_body_json(pointer: str) -> Any:  # noqa: ANN401 - JSON's values are of any type
             return _at(body, pointer)
 
-        self.context.add_function("responseBodyJSON", response_body_json)
+        self._functions["responseBodyJSON"] = response_body_json
+        self._context = self._timeless = None
 
 
 @lru_cache(maxsize=4096)
@@ -86,18 +173,36 @@ class AuthorinoExpression:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._about = _Text(text)
+        # A variable that the text does not even mention need not be converted.
+        self._mentioned = [name for name in _AUTHORINO_VARIABLES if name in text]
         try:
             self._expression = _authorino().compile(text)
         except Exception as error:  # the binding raises plain exceptions
             raise EvaluationError(f"{text}: {error}") from error
 
     def value(self, attributes: Mapping[str, Any]) -> Any:  # noqa: ANN401 - CEL's values are of any type
-        """The value, with `attributes` by name of the variable.
+        """The value, with `attributes` by name of the variable; what they hold must not be changed afterwards.
 
         Raises:
             EvaluationError: a key is missing, or the types do not fit.
         """
-        data = {name: _struct(attributes.get(name) or {}) for name in _AUTHORINO_VARIABLES}
+        clock = _clock.get() if self._about.may_read_clock else None
+        if clock is not None:
+            if not self._about.surely_reads_clock:
+                try:
+                    return self._run(attributes, timeless=True)
+                except EvaluationError:
+                    pass
+            clock.was_read = True
+        return self._run(attributes, timeless=False)
+
+    def _run(self, attributes: Mapping[str, Any], *, timeless: bool) -> Any:  # noqa: ANN401 - CEL's values are of any type
+        data: dict[str, struct_pb2.Struct] = dict.fromkeys(_AUTHORINO_VARIABLES, _EMPTY)
+        for name in self._mentioned:
+            value = attributes.get(name)
+            if value:
+                data[name] = _structs.of(value, timeless=timeless and name == "request")
         result = self._expression.eval(data=data)
         if result.type() == cpp.Type.ERROR:
             raise EvaluationError(f"{self.text}: {result.plain_value()}")
@@ -123,10 +228,33 @@ def _authorino() -> cpp.Env:
     )
 
 
-def _struct(value: Mapping[str, Any]) -> struct_pb2.Struct:
-    made = struct_pb2.Struct()
-    made.update(dict(value))
-    return made
+class _Structs:
+    """The last mappings that were converted: many expressions are evaluated over the same ones, one after the other."""
+
+    _KEPT = 16
+
+    def __init__(self) -> None:
+        # Each with its mapping, so that no other can get its identity.
+        self._made: OrderedDict[tuple[int, bool], tuple[object, struct_pb2.Struct]] = OrderedDict()
+
+    def of(self, value: Mapping[str, Any], *, timeless: bool) -> struct_pb2.Struct:
+        key = (id(value), timeless)
+        known = self._made.get(key)
+        if known is None:
+            made = struct_pb2.Struct()
+            made.update(_without_volatile(value) if timeless else dict(value))
+            known = self._made[key] = (value, made)
+            if len(self._made) > self._KEPT:
+                self._made.popitem(last=False)
+        return known[1]
+
+
+_structs = _Structs()
+_EMPTY = struct_pb2.Struct()
+
+
+def _without_volatile(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if name not in _VOLATILE}
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - CEL's values are of any type

@@ -48,8 +48,18 @@ class Limit:
 
     @property
     def needs_auth(self) -> bool:
-        """Whether it can be evaluated only after Authorino has answered."""
-        return any(filter_expression(each).needs_auth for each in (*self.predicates, *self.variables))
+        """Whether it is evaluated after Authorino has answered. Kuadrant looks for these letters, wherever they are."""
+        return any("auth." in each for each in (*self.predicates, *self.variables))
+
+    @property
+    def is_invalid_without_auth(self) -> bool:
+        """Whether Kuadrant drops it where no AuthPolicy is in effect; it looks at conditions only."""
+        return any("auth." in each for each in self.predicates)
+
+    @property
+    def waits_for_the_answer(self) -> bool:
+        """Whether a condition reads the answer, which no request can meet (kuadrant-operator issue 2145)."""
+        return any("responseBodyJSON(" in each for each in self.predicates)
 
     def applies(self, context: FilterContext) -> bool:
         """Whether the request falls under it.
@@ -66,7 +76,7 @@ class Limit:
             EvaluationError: a variable cannot be evaluated.
         """
         return self.with_values(
-            namespace, {each: str(filter_expression(each).value(context)) for each in self.variables}
+            namespace, {each: str(filter_expression(f"string({each})").value(context)) for each in self.variables}
         )
 
     def with_values(self, namespace: str, values: Mapping[str, str]) -> list[Counter]:

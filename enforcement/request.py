@@ -33,6 +33,12 @@ class Request:
         """The host without a port, in the case in which it was sent."""
         return without_port(self.host)
 
+    @property
+    def likeness(self) -> tuple[object, ...]:
+        """Equal for requests that differ in nothing but their id and the time they came at."""
+        headers = tuple(sorted(self.headers.items()))
+        return (self.method, self.host, self.target, self.scheme, self.protocol, self.source, headers)
+
     def attributes(self, now: float) -> dict[str, Any]:
         """`request` and `source` of both dialects (Envoy's attributes); `path` includes the query.
 

@@ -75,7 +75,7 @@ def matches(match: Mapping[str, Any], request: Request) -> bool:
     return (
         _path_matches(str(path.get("type", "PathPrefix")), str(path.get("value", "/")), request.url_path)
         and match.get("method") in (None, request.method)
-        and all(request.headers.get(each["name"].lower()) == each["value"] for each in items_of(match.get("headers")))
+        and all(_has_header(request.headers, each) for each in items_of(match.get("headers")))
         and all(_has_parameter(request.query, each) for each in items_of(match.get("queryParams")))
     )
 
@@ -90,9 +90,19 @@ def _path_matches(kind: str, value: str, path: str) -> bool:
     raise NotImplementedError(f"path matches of type {kind}")
 
 
+def _has_header(headers: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return headers.get(wanted["name"].lower()) == _exact(wanted)
+
+
+def _exact(wanted: Mapping[str, str]) -> str:
+    if wanted.get("type", "Exact") != "Exact":
+        raise NotImplementedError(f"matches of type {wanted['type']}")
+    return wanted["value"]
+
+
 def _has_parameter(query: str, wanted: Mapping[str, str]) -> bool:
     pairs = [part.partition("=") for part in query.split("&")]
-    return next((value for name, _, value in pairs if name == wanted["name"]), None) == wanted["value"]
+    return next((value for name, _, value in pairs if name == wanted["name"]), None) == _exact(wanted)
 
 
 def _paths(listener: Mapping[str, Any], route: Object) -> list[Path]:

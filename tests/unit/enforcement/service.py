@@ -30,9 +30,15 @@ def objects() -> tuple[Object, ...]:
 class Service:
     """A gateway of its own, with empty counters, at noon."""
 
-    def __init__(self, *more: Object, semantics: Semantics = Semantics()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        *more: Object,
+        semantics: Semantics = Semantics(),  # noqa: B008 - frozen
+        remembers: int = 0,
+    ) -> None:
         self.world = World.of([*objects(), *more], GATEWAY, NAMESPACE)
-        self.gate = Gate(self.world, Authorino(self.world.keys, NAMESPACE), Counters(), semantics)
+        authorino = Authorino(self.world.keys, NAMESPACE)
+        self.gate = Gate(self.world, authorino, Counters(), semantics, remembers=remembers)
         self.now = 1_800_000_000.0
 
     def ask(self, user: str = "", *, host: str = f"simulator.{DOMAIN}", target: str = CHAT, **headers: str) -> Decision:
