@@ -279,6 +279,66 @@ def policy(
 
 
 @app.command(epilog=HELP)
+def simulate(  # noqa: PLR0913, PLR0917 - its options
+    traffic: Annotated[
+        str,
+        typer.Option(
+            "--traffic",
+            "-t",
+            metavar="FILE|TEXT",
+            help="A trace (JSON lines), or traffic to make up: docs/simulate.md.",
+        ),
+    ],
+    stack: Stack = "sandbox",
+    against: Annotated[
+        str, typer.Option("--against", metavar="REVISION", help="Compare with what a git revision would do.")
+    ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Compare with other settings: maas:tiers.free.tokens='50 per 1m'; can be repeated.",
+        ),
+    ] = None,
+    unknown_users: Annotated[
+        str, typer.Option("--unknown-users", metavar="TIER", help="Give users that the stack does not have this tier.")
+    ] = "",
+    speed: Annotated[
+        float, typer.Option("--tokens-per-second", min=0, help="Of an answer whose length in time is not given.")
+    ] = 50.0,
+    chart: Annotated[Path | None, typer.Option("--chart", help="Draw into a .png, .svg, .pdf or .html file.")] = None,
+    save: Annotated[Path | None, typer.Option("--save-traffic", help="Write the requests as a trace.")] = None,
+    *,
+    all_users: Annotated[bool, typer.Option("--all-users", help="Show every user.")] = False,
+    json_: Json = False,
+) -> None:
+    """Say what a stack would do with some traffic: who is limited, by what, what it costs, and what a change changes.
+
+    Needs no cluster and no sandbox. Ends with 1 when the trace has recorded decisions and one of them would be another.
+    """
+
+    def work() -> None:
+        from cli.simulate.command import Wish, run  # noqa: PLC0415
+
+        wish = Wish(
+            stack,
+            traffic,
+            against,
+            settings or [],
+            unknown_users,
+            speed,
+            chart,
+            save,
+            as_json=json_,
+            all_users=all_users,
+        )
+        _end(run(wish, _console()))
+
+    guarded(work)
+
+
+@app.command(epilog=HELP)
 def doctor(stack: Stack = "sandbox", name: Name = "sandbox", *, json_: Json = False) -> None:
     """Look at a stack's cluster, change nothing, and say what is missing, broken or insecure, and the fix.
 

@@ -53,6 +53,13 @@ class Counters:
         window = self._windows.get(counter.key)
         return max(0.0, window.ends - now) if window else 0.0
 
+    def window(self, counter: Counter, now: float) -> tuple[int, float]:
+        """Hits in the current window, and when it began; nothing, now, when there is none."""
+        window = self._windows.get(counter.key)
+        if window is None or now >= window.ends:
+            return 0, now
+        return window.value, window.ends - counter.seconds
+
     def over(self, counters: Iterable[Counter], delta: int, now: float) -> Counter | None:
         """The first counter that `delta` more hits would carry over its maximum; None when there is room in all.
 

@@ -337,7 +337,7 @@ class Gate:
         refused = self.counters.check_and_add(step.counters, 1, now)
         decision.calls.append(Call("limit", step.counters, 1, refused))
         if refused is not None:
-            return self._over(decision, "request limit", refused, now)
+            return self._over(decision, "request limit", refused, now, explain=explain)
         decision.charged += [(each, 1) for each in step.counters]
         if explain:
             decision.explanation += [f"request limit {_shown(each, self.counters, now)}" for each in step.counters]
@@ -350,18 +350,19 @@ class Gate:
         refused = self.counters.over(step.counters, 1, now)
         decision.calls.append(Call("check", step.counters, 1, refused))
         if refused is not None:
-            return self._over(decision, "token limit", refused, now)
+            return self._over(decision, "token limit", refused, now, explain=explain)
         decision.reports.append(step)
         if explain:
             decision.explanation += [f"token limit {_shown(each, self.counters, now)}" for each in step.counters]
         return True
 
-    def _over(self, decision: Decision, kind: str, counter: Counter, now: float) -> bool:
+    def _over(self, decision: Decision, kind: str, counter: Counter, now: float, *, explain: bool) -> bool:
         decision.refused_by, decision.refused = counter.name, counter
-        decision.explanation.append(
-            f"{kind} {_shown(counter, self.counters, now)}: exceeded, "
-            f"new window in {self.counters.remaining_seconds(counter, now):.0f} s"
-        )
+        if explain:
+            decision.explanation.append(
+                f"{kind} {_shown(counter, self.counters, now)}: exceeded, "
+                f"new window in {self.counters.remaining_seconds(counter, now):.0f} s"
+            )
         _refuse(decision, 429, TOO_MANY, {})
         return False
 

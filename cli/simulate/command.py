@@ -1,0 +1,158 @@
+"""The work of `./maas simulate`."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console as RichConsole
+from rich.console import RenderableType
+
+from cli import stackfile
+from cli.console import Console
+from cli.exits import Exit, MaasError
+from cli.paths import of_user
+from cli.simulate.tables import shown, shown_comparison
+from cli.simulate.versions import parsed_settings, service
+from simulation import summary
+from simulation.generated import EXAMPLE, Recipe, recipe, traffic
+from simulation.replay import Result, replay
+from simulation.service import Service
+from simulation.traffic import Ask, TrafficError, read, written
+
+_WIDTH = 160
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for."""
+
+    stack: str
+    traffic: str
+    against: str = ""
+    settings: Sequence[str] = ()
+    unknown_tier: str = ""
+    """The tier of users that a trace has and the stack has not; empty: they have no key."""
+    tokens_per_second: float = 50.0
+    chart: Path | None = None
+    save: Path | None = None
+    as_json: bool = False
+    all_users: bool = False
+
+    @property
+    def compares(self) -> bool:
+        """Whether there is a second version."""
+        return bool(self.against or self.settings)
+
+
+def run(wish: Wish, console: Console) -> Exit:
+    """Simulate and show.
+
+    Returns:
+        FAILED when a trace has recorded decisions and the simulation of the stack as it is decides otherwise.
+
+    Raises:
+        MaasError: the traffic, the revision or a setting makes no sense.
+    """
+    try:
+        return _run(wish, console)
+    except TrafficError as error:
+        raise MaasError(str(error), code=Exit.USAGE) from error
+
+
+def _run(wish: Wish, console: Console) -> Exit:
+    settings = parsed_settings(wish.settings)
+    source = _Source.of(wish)
+    with console.step(f"Recording what the program makes of stack {wish.stack}", 3):
+        now = service(wish.stack, users=source.added, settings={})
+    if wish.save is not None:
+        _save(of_user(wish.save), source.asks(now))
+    result = _replayed("Simulating the stack as it is", now, source.asks(now), wish, console)
+    if not wish.compares:
+        _report(wish, console, lambda: summary.as_json(result), lambda: shown(result, all_users=wish.all_users))
+        _chart(wish, {"as it is": result})
+        return Exit.FAILED if result.differing else Exit.OK
+    title = _title(wish)
+    with console.step(f"Recording it {title}", 5):
+        other = service(wish.stack, revision=wish.against, users=source.added, settings=settings)
+    # The same requests for both: what a recipe leaves open is decided by the stack as it is.
+    then = _replayed(f"Simulating it {title}", other, source.asks(now), wish, console)
+    _report(
+        wish,
+        console,
+        lambda: summary.comparison_json(result, then),
+        lambda: shown_comparison(result, then, title, all_users=wish.all_users),
+    )
+    _chart(wish, {"as it is": result, title: then})
+    return Exit.FAILED if result.differing else Exit.OK
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the requests come from, as often as they are needed."""
+
+    path: Path | None
+    recipe: Recipe | None
+    added: Mapping[str, str]
+
+    @classmethod
+    def of(cls, wish: Wish) -> "_Source":
+        path = of_user(Path(wish.traffic))
+        if path.is_file():
+            return cls(path, None, _strangers(path, wish) if wish.unknown_tier else {})
+        if ":" in wish.traffic and " per " in wish.traffic:
+            made = recipe(wish.traffic)
+            return cls(None, made, made.added_users())
+        raise MaasError(
+            f"{wish.traffic}: there is no such file, and it is no generated traffic either, such as: {EXAMPLE}",
+            code=Exit.USAGE,
+        )
+
+    def asks(self, known: Service) -> Iterator[Ask]:
+        if self.recipe is not None:
+            return traffic(self.recipe, known.users, sorted(known.endpoints))
+        assert self.path is not None  # noqa: S101 - one of the two
+        return read(self.path)
+
+
+def _strangers(path: Path, wish: Wish) -> dict[str, str]:
+    """Users of a trace that the stack file does not name."""
+    config = stackfile.mapping(stackfile.read(stackfile.stack_file(wish.stack)).get("config"))
+    users = stackfile.mapping(config.get("maas:users") or config.get("users"))
+    return {ask.user: wish.unknown_tier for ask in read(path) if ask.user not in users}
+
+
+def _replayed(title: str, stack: Service, asks: Iterator[Ask], wish: Wish, console: Console) -> Result:
+    with console.step(title) as step:
+        return replay(
+            stack,
+            asks,
+            tokens_per_second=wish.tokens_per_second,
+            told=lambda number: step.update(f"{number} requests", number),
+        )
+
+
+def _title(wish: Wish) -> str:
+    parts = [f"at {wish.against}"] if wish.against else []
+    return " ".join([*parts, *(["with " + ", ".join(wish.settings)] if wish.settings else [])])
+
+
+def _report(wish: Wish, console: Console, content: Callable[[], object], table: Callable[[], RenderableType]) -> None:
+    if wish.as_json:
+        typer.echo(json.dumps(content(), indent=2))
+        return
+    out = console.out if console.out.is_terminal else RichConsole(highlight=False, width=_WIDTH)
+    out.print(table())
+
+
+def _save(path: Path, asks: Iterator[Ask]) -> None:
+    with path.open("w", encoding="utf-8") as out:
+        out.writelines(f"{written(ask)}\n" for ask in asks)
+
+
+def _chart(wish: Wish, results: Mapping[str, Result]) -> None:
+    if wish.chart is not None:
+        from cli.simulate.charts import draw  # noqa: PLC0415 - matplotlib takes its time
+
+        draw(of_user(wish.chart), results)

@@ -1,0 +1,109 @@
+"""The objects and the outputs of a stack, as the program makes them.
+
+Run as a script it does the same for another revision of this repository, whose folder is on PYTHONPATH: it reads what
+it is asked for as JSON from stdin. So it may use nothing that an older revision does not have.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any, cast
+
+USERS, KEYS, IDENTITY = "maas:users", "maas:apiKeys", "maas:identity"
+
+
+def made(stack: str, users: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, Any]:
+    """Run the program with stand-in keys.
+
+    Args:
+        stack: which.
+        users: users that are added, with their tiers.
+        settings: values by path, such as `maas:tiers.free.tokens`; YAML.
+
+    Returns:
+        `objects`, `outputs`, and `keys` by user.
+
+    Raises:
+        ValueError: a path leads nowhere.
+        Whatever the program raises when it refuses.
+    """
+    from cli.recorder import record, stack_config  # noqa: PLC0415 - of the revision that is asked
+    from cli.stackfile import placeholder  # noqa: PLC0415
+
+    texts, secrets = stack_config(stack)
+    config: dict[str, Any] = {key: _value(text) for key, text in texts.items()}
+    for path, text in settings.items():
+        _set(config, path, text)
+    known = cast("dict[str, Any]", config.setdefault(USERS, {}) or {})
+    config[USERS] = {**known, **{name: {"tier": tier} for name, tier in users.items()}}
+    # Keys that somebody else keeps cannot be read here: the same users get stand-ins from the stack itself.
+    _mapping(config.get(IDENTITY)).pop("apiKeys", None)
+    given = _mapping(config.get(KEYS))
+    config[KEYS] = {name: given.get(name) or placeholder(f"{KEYS}.{name}") for name in config[USERS]}
+    if not config[KEYS]:
+        del config[KEYS]
+    recording = record(stack, {key: _text(value) for key, value in config.items()}, {*secrets, KEYS})
+    return {
+        "objects": [each.body for each in recording.objects],
+        "outputs": dict(recording.outputs),
+        "keys": {name: _first_key(value) for name, value in _mapping(config.get(KEYS)).items()},
+        "failsOpen": bool(_mapping(config.get("maas:limiter")).get("failOpen")),
+    }
+
+
+def _set(config: dict[str, Any], path: str, text: str) -> None:
+    import yaml  # noqa: PLC0415 - not needed without settings
+
+    names = path.split(".")
+    if ":" not in names[0]:
+        names[0] = f"maas:{names[0]}"
+    place: dict[str, Any] = config
+    for name in names[:-1]:
+        value: object = place.setdefault(name, {})
+        if not isinstance(value, dict):
+            raise ValueError(  # noqa: TRY004 - what is wrong is what was typed, not our types
+                f"{path}: {name} is {value!r}, and has nothing below it"
+            )
+        place = cast("dict[str, Any]", value)
+    value = cast("object", yaml.safe_load(text))
+    if value is None:
+        place.pop(names[-1], None)
+    else:
+        place[names[-1]] = value
+
+
+def _value(text: str) -> object:
+    try:
+        return cast("object", json.loads(text))
+    except ValueError:
+        return text
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _first_key(value: object) -> str:
+    """The current key: a text, an entry with its expiry, or the first of several."""
+    if isinstance(value, list):
+        return _first_key(cast("list[object]", value)[0])
+    return str(_mapping(value).get("key", value))
+
+
+def main() -> None:
+    """Answer one question from stdin; a refusal is told on stderr."""
+    asked = json.load(sys.stdin)
+    try:
+        answer = made(asked["stack"], asked["users"], asked["settings"])
+    except Exception as error:  # noqa: BLE001 - whatever that revision's program raises is told to whoever asked
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

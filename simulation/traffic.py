@@ -1,0 +1,115 @@
+"""What is replayed: requests in the order of their time, from a trace or made up."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+FIELDS = ("time", "user", "model", "prompt_tokens", "completion_tokens", "stream", "seconds", "status")
+
+
+class TrafficError(Exception):
+    """The traffic cannot be read; says where and why."""
+
+
+class Ask(NamedTuple):
+    """One request, and what its answer would be worth."""
+
+    time: float
+    """Seconds since the epoch, or since any other beginning."""
+    user: str
+    model: str
+    prompt: int
+    """Tokens of the prompt, which are counted if the request is answered."""
+    completion: int
+    """Tokens of the completion."""
+    stream: bool = False
+    seconds: float | None = None
+    """From the request to the end of its answer; None where the trace does not say."""
+    status: int | None = None
+    """What it was answered with when it was recorded."""
+
+
+def read(path: Path) -> Iterator[Ask]:
+    """The requests of a trace, one JSON object a line.
+
+    Raises:
+        TrafficError: a line is no request, or is earlier than the one before; named by its number.
+    """
+    earlier = float("-inf")
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    ask = parsed(json.loads(line))
+                except (ValueError, KeyError, TypeError) as error:
+                    raise TrafficError(f"{path}:{number}: {_reason(error)}") from error
+                if ask.time < earlier:
+                    raise TrafficError(f"{path}:{number}: earlier than the line before; sort the trace by time")
+                earlier = ask.time
+                yield ask
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrafficError(f"{path}: {error}") from error
+
+
+def parsed(line: object) -> Ask:
+    """One request.
+
+    Raises:
+        KeyError: a field is missing.
+        ValueError: a field makes no sense.
+    """
+    if not isinstance(line, dict):
+        raise TypeError("not a JSON object")
+    fields = cast("Mapping[str, Any]", line)
+    seconds, status = fields.get("seconds"), fields.get("status")
+    ask = Ask(
+        _time(fields["time"]),
+        str(fields["user"]),
+        str(fields["model"]),
+        int(fields.get("prompt_tokens") or 0),
+        int(fields.get("completion_tokens") or 0),
+        bool(fields.get("stream", False)),
+        None if seconds is None else float(seconds),
+        None if status is None else int(status),
+    )
+    if ask.prompt < 0 or ask.completion < 0 or (ask.seconds or 0) < 0:
+        raise ValueError("tokens and seconds cannot be less than none")
+    return ask
+
+
+def written(ask: Ask) -> str:
+    """The line of a trace that reads as this request."""
+    fields: dict[str, object] = {
+        "time": ask.time,
+        "user": ask.user,
+        "model": ask.model,
+        "prompt_tokens": ask.prompt,
+        "completion_tokens": ask.completion,
+        "stream": ask.stream,
+    }
+    if ask.seconds is not None:
+        fields["seconds"] = ask.seconds
+    if ask.status is not None:
+        fields["status"] = ask.status
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def _time(value: object) -> float:
+    if isinstance(value, bool):
+        raise TypeError("time is neither seconds nor a date")
+    if isinstance(value, int | float):
+        return float(value)
+    moment = datetime.fromisoformat(str(value))
+    if moment.tzinfo is None:
+        raise ValueError("time has no zone: write seconds since the epoch, or 2026-01-31T09:00:00Z")
+    return moment.timestamp()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"has no {error.args[0]}; fields are {', '.join(FIELDS)}"
+    return str(error)
