@@ -207,7 +207,10 @@ class _Replay:
     def _finish(self, end: _End) -> None:
         now, _, decision, caller, ask = end
         total = ask.prompt + ask.completion
-        self._gate.finish(decision, {"usage": {"total_tokens": total}}, now, explain=False)
+        usage = {"usage": {"total_tokens": total}} if ask.counted else None
+        self._gate.finish(decision, usage, now, explain=False)
+        if not ask.counted:
+            return
         caller.tally.prompt += ask.prompt
         caller.tally.completion += ask.completion
         minute = int(now // BUCKET_SECONDS)

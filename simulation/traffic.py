@@ -29,6 +29,8 @@ class Ask(NamedTuple):
     """From the request to the end of its answer; None where the trace does not say."""
     status: int | None = None
     """What it was answered with when it was recorded."""
+    counted: bool = True
+    """Whether the answer named its tokens; if not, nothing is counted."""
 
 
 def read(path: Path) -> Iterator[Ask]:
@@ -75,6 +77,7 @@ def parsed(line: object) -> Ask:
         bool(fields.get("stream", False)),
         None if seconds is None else float(seconds),
         None if status is None else int(status),
+        fields.get("prompt_tokens") is not None or fields.get("completion_tokens") is not None,
     )
     if ask.prompt < 0 or ask.completion < 0 or (ask.seconds or 0) < 0:
         raise ValueError("tokens and seconds cannot be less than none")
@@ -87,10 +90,10 @@ def written(ask: Ask) -> str:
         "time": ask.time,
         "user": ask.user,
         "model": ask.model,
-        "prompt_tokens": ask.prompt,
-        "completion_tokens": ask.completion,
         "stream": ask.stream,
     }
+    if ask.counted:
+        fields |= {"prompt_tokens": ask.prompt, "completion_tokens": ask.completion}
     if ask.seconds is not None:
         fields["seconds"] = ask.seconds
     if ask.status is not None:

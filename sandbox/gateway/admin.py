@@ -51,6 +51,10 @@ def admin_application(proxy: Proxy, health: Health, port: int) -> web.Applicatio
             return as_json({"error": "not among the last decisions"}, 404)
         return as_json({**shown(entry), "counters": await _read(proxy, list(entry.counters.values()))})
 
+    async def trace(request: web.Request) -> web.Response:
+        del request
+        return web.Response(text=proxy.journal.trace(), content_type="application/jsonl")
+
     async def counters(request: web.Request) -> web.Response:
         wanted = request.query.get("user")
         users = [wanted] if wanted is not None else proxy.journal.users()
@@ -62,6 +66,7 @@ def admin_application(proxy: Proxy, health: Health, port: int) -> web.Applicatio
     app.router.add_get("/decisions", decisions)
     app.router.add_get("/decisions/{id}", decision)
     app.router.add_get("/counters", counters)
+    app.router.add_get("/trace", trace)
     app.router.add_get(LIMITADOR, page(proxy.telemetry.limitador.text))
     app.router.add_get(AUTHORINO, page(proxy.telemetry.authorino.text))
     app.router.add_get(ENVOY, page(proxy.telemetry.envoy.text))

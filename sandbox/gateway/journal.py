@@ -1,5 +1,6 @@
 """The last decisions and the counters that they touched, for people who ask why. No credential is in it."""
 
+import json
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from enforcement.request import Request
 
 _DECISIONS = 500
 _USERS = 5000
+_TRACED = 50_000
 
 
 @dataclass
@@ -29,6 +31,11 @@ class Entry:
     flags: str = ""
     seconds: float = 0.0
     tokens: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    counted: float | None = None
+    """When the tokens were counted, in seconds since the epoch; None where they were not."""
+    stream: bool = False
     counters: dict[tuple[object, ...], Counter] = field(default_factory=dict[tuple[object, ...], Counter], repr=False)
 
 
@@ -38,6 +45,7 @@ class Journal:
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=_DECISIONS)
         self._users: OrderedDict[str, dict[tuple[object, ...], Counter]] = OrderedDict()
+        self._trace: deque[tuple[float, str]] = deque(maxlen=_TRACED)
 
     def note(self, request: Request, decision: Decision, now: float) -> Entry:
         """Take note of a decision. The query stays out: keys may be in it."""
@@ -54,6 +62,15 @@ class Journal:
                 self._users.popitem(last=False)
         return entry
 
+    def ended(self, entry: Entry) -> None:
+        """Take a request that fell under limits into the trace, once nothing more is counted for it."""
+        if entry.user and entry.counters:
+            self._trace.append((entry.time, _traced(entry)))
+
+    def trace(self) -> str:
+        """The requests that fell under limits as `./maas simulate` reads them, by time, one a line."""
+        return "".join(f"{line}\n" for _, line in sorted(self._trace))
+
     def last(self, count: int) -> list[dict[str, Any]]:
         """The last decisions, the newest first."""
         return [shown(each) for each in list(self._entries)[-count:][::-1]]
@@ -69,6 +86,23 @@ class Journal:
     def counters_of(self, user: str) -> list[Counter]:
         """The counters that a user's requests fell under."""
         return list(self._users.get(user, {}).values())
+
+
+def _traced(entry: Entry) -> str:
+    decision = entry.decision
+    identity = fields_of(decision.verdict.metadata.get("identity")) if decision.verdict else {}
+    route = decision.path.namespace.partition("/")[2] if decision.path else ""
+    fields: dict[str, Any] = {
+        "time": entry.time,
+        "user": entry.user,
+        "model": str(identity.get("model") or route),
+        "stream": entry.stream,
+        "status": decision.status,
+    }
+    if entry.counted is not None:
+        fields |= {"seconds": entry.counted - entry.time, "prompt_tokens": entry.prompt_tokens}
+        fields["completion_tokens"] = entry.completion_tokens
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def shown(entry: Entry) -> dict[str, Any]:

@@ -115,6 +115,8 @@ class Proxy:
             # Nothing is reported for a stream that its caller left: the filter never sees the answer's end.
             self._ended(exchange, _GONE, "DC")
             raise
+        finally:
+            self.journal.ended(entry)
         entry.seconds = time.perf_counter() - began
         entry.status = response.status
         decision.context = None
@@ -218,6 +220,7 @@ class Proxy:
         """Pass a stream on, piece by piece; the one with its end waits until the tokens are counted."""
         await answer.prepare(exchange.request)
         usage, held = StreamedUsage(), b""
+        exchange.entry.stream = True
         async for chunk in upstream.content.iter_any():
             usage.feed(chunk)
             if held:
@@ -239,13 +242,14 @@ class Proxy:
         before = (len(decision.calls), decision.errors)
         if decision.context is not None and body is not None:
             decision.context.answered(body)
+        now = time.time()
         try:
-            await self.counting(gate.counters, lambda: gate.finish(decision, body, time.time()))
+            await self.counting(gate.counters, lambda: gate.finish(decision, body, now))
         except redis.RedisError:
             decision.errors += 1
             decision.explanation.append("Limitador's Redis does not answer: the tokens are not counted")
         self.telemetry.finished(gate, decision, exchange.gates.limiter, before)
-        exchange.entry.tokens = next((call.hits for call in decision.calls[before[0] :]), None)
+        _count(exchange.entry, next((call.hits for call in decision.calls[before[0] :]), None), body, now)
 
     def _failed(
         self, exchange: _Exchange, status: int, body: str, flags: str, answer: web.StreamResponse | None = None
@@ -267,6 +271,17 @@ class Proxy:
         gateway = exchange.gate.world.gateway
         outcome = (0 if status == _GONE else status, flags, exchange.entry.seconds)
         self.telemetry.answered(name_of(gateway), namespace_of(gateway), (to.namespace, to.name), outcome)
+
+
+def _count(entry: Entry, tokens: int | None, body: Mapping[str, object] | None, now: float) -> None:
+    """Note what was counted; nothing when the answer named no tokens."""
+    entry.tokens = tokens
+    if tokens is None:
+        return
+    prompt = fields_of((body or {}).get("usage")).get("prompt_tokens")
+    entry.prompt_tokens = min(prompt, tokens) if isinstance(prompt, int) else 0
+    entry.completion_tokens = tokens - entry.prompt_tokens
+    entry.counted = now
 
 
 def rate_limit_headers(decision: Decision, counters: Counters, now: float) -> dict[str, str]:

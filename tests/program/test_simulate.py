@@ -1,0 +1,78 @@
+"""`./maas simulate` with the program that makes the objects, at this revision and at another."""
+
+import json
+import shutil
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.app import app
+from cli.exits import Exit
+from cli.paths import ROOT
+from cli.simulate.versions import service
+
+runner = CliRunner()
+TRAFFIC = "free: 3 per 1m; premium: 2 users, 6 per 1m, 40 + 60 tokens; for 20m"
+
+
+def simulated(*words: str) -> dict[str, Any]:
+    done = runner.invoke(app, ["simulate", "--traffic", TRAFFIC, "--json", *words])
+    assert done.exit_code == Exit.OK, done.output
+    return json.loads(done.stdout)
+
+
+def test_users_that_the_stack_lacks_are_added_with_stand_in_keys_and_settings_stand_over_the_stacks() -> None:
+    settings = {"maas:tiers.free.price": "0.25", "tiers.premium.tokens": "unlimited"}
+    made = service("dev", users={"extra": "free"}, settings=settings)
+    assert made.users["extra"] == "free"
+    assert all(made.keys[user].startswith("placeholder-for-the-secret-value-of-") for user in made.users)
+    assert made.prices["free"] == Decimal("0.25")
+    limits = next(each for each in made.objects if each["kind"] == "TokenRateLimitPolicy")
+    assert "premium" not in limits["spec"]["limits"]
+    gate = made.gate()
+    assert gate.decide(made.request("extra", "simulator"), 1_800_000_000).status == 200
+    assert gate.decide(made.request("nobody", "simulator"), 1_800_000_000).status == 401
+
+
+def test_a_higher_limit_is_told_user_by_user_and_only_for_those_whom_it_concerns(tmp_path: Path) -> None:
+    picture, page = tmp_path / "chart.png", tmp_path / "chart.html"
+    content = simulated("--set", "maas:tiers.free.tokens=100000 per 1m", "--chart", str(picture))
+    assert [each["name"] for each in content["users"]] == ["freeuser1", "freeuser2"]
+    assert content["refusedOnlyThen"] == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    done = runner.invoke(app, ["simulate", "-t", TRAFFIC, "--chart", str(page), "--save-traffic", str(tmp_path / "t")])
+    assert done.exit_code == Exit.OK
+    for word in ("By tier", "simulated-premium-0002", "Worst windows", "tokens: free"):
+        assert word in done.stdout
+    assert "<img" in page.read_text(encoding="utf-8")
+    again = runner.invoke(app, ["simulate", "-t", str(tmp_path / "t"), "--unknown-users", "premium", "--json"])
+    assert json.loads(again.stdout)["users"] == simulated()["users"]
+
+
+@pytest.mark.skipif(
+    shutil.which("git") is None or not (ROOT / ".git").exists(), reason="needs git and a clone: another revision is run"
+)
+def test_another_revision_is_run_by_its_own_program_and_prices_may_be_set_over_it() -> None:
+    content = simulated("--against", "HEAD", "--set", "maas:tiers.premium.price=1")
+    changed = content["users"]
+    assert {each["name"] for each in changed} >= {"simulated-premium-0001", "simulated-premium-0002"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (["-t", "nothing"], Exit.USAGE, "no such file"),
+        (["-t", "gold: 1 per 1m"], Exit.USAGE, "no users of tier gold"),
+        (["-t", TRAFFIC, "--set", "tiers"], Exit.USAGE, "write it as maas:tiers.free.tokens="),
+        (["-t", TRAFFIC, "--set", "domain.x=1"], Exit.CONFIG, "has nothing below it"),
+        (["-t", TRAFFIC, "--set", "tiers.free.tokens=often"], Exit.CONFIG, "maas:tiers.free.tokens"),
+        (["-t", TRAFFIC, "--against", "no-such-revision"], Exit.USAGE, "no commit no-such-revision"),
+        (["-t", TRAFFIC, "--chart", "chart.txt"], Exit.USAGE, "a chart is a .png"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(words: list[str], code: Exit, why: str) -> None:
+    done = runner.invoke(app, ["simulate", *words])
+    assert (done.exit_code, why in done.output) == (code, True), done.output
