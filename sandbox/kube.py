@@ -5,7 +5,7 @@ import json
 import random
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,6 +211,7 @@ class Kube:
             # A watch holds its connection for as long as it lasts, so the pool itself has no bound.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30),
             timeout=httpx.Timeout(60, connect=10),
+            event_hooks={"request": [_named(connection.server_name)]} if connection.server_name else None,
         )
 
     @classmethod
@@ -660,6 +661,15 @@ class Kube:
                 raise failure
             await asyncio.sleep(pause)
         raise AssertionError("Retry.attempts is at least 1")
+
+
+def _named(server: str) -> Callable[[httpx.Request], Coroutine[Any, Any, None]]:
+    """Have the certificate checked against another name than that in the URL."""
+
+    async def name(request: httpx.Request) -> None:
+        request.extensions = {**request.extensions, "sni_hostname": server}
+
+    return name
 
 
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')

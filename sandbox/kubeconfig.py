@@ -9,7 +9,9 @@ from typing import Any, Self, cast
 
 import yaml
 
-_UNSUPPORTED = ("exec", "auth-provider", "username", "password", "as", "as-uid", "as-groups", "as-user-extra")
+from sandbox.exec_credentials import ExecCredentialError, obtain
+
+_UNSUPPORTED = ("auth-provider", "username", "password", "as", "as-uid", "as-groups", "as-user-extra")
 
 
 class KubeconfigError(Exception):
@@ -26,6 +28,7 @@ class Connection:
         tls: Trust and client certificate; True stands for the system's trust store.
         headers: The bearer token, when there is one.
         proxy: The cluster's `proxy-url`.
+        server_name: The name that the server's certificate is for, where it is not that of the URL.
         context: The context's name.
     """
 
@@ -34,6 +37,7 @@ class Connection:
     tls: ssl.SSLContext | bool = True
     headers: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     proxy: str | None = None
+    server_name: str | None = None
     context: str = ""
 
     @classmethod
@@ -61,8 +65,10 @@ class Connection:
             base: Folder that relative paths refer to.
             origin: How errors call the source.
 
+        A user without a token and a certificate of its own may name a program that gives one (`exec`): it is run.
+
         Raises:
-            KubeconfigError: As `read`.
+            KubeconfigError: As `read`; or the program that gives the credential could not.
         """
         try:
             config: object = yaml.safe_load(text)
@@ -85,13 +91,16 @@ class Connection:
                     "use a client certificate or a token (kubectl create token)"
                 )
         files = _Files(base or Path(), origin)
-        token = user.get("token") or (files.text(user["tokenFile"]) if user.get("tokenFile") else None)
+        user = _with_credential(user, cluster, base, f"{origin}: user {chosen.get('user')}")
+        # A file wins, as its token may have been renewed since.
+        token = files.text(user["tokenFile"]) if user.get("tokenFile") else user.get("token")
         return cls(
             server=str(cluster["server"]).rstrip("/"),
             namespace=str(chosen.get("namespace") or "default"),
             tls=_tls(cluster, user, files) if str(cluster["server"]).startswith("https") else True,
             headers={"Authorization": f"Bearer {token}"} if token else {},
             proxy=cluster.get("proxy-url"),
+            server_name=cluster.get("tls-server-name"),
             context=str(name),
         )
 
@@ -122,6 +131,26 @@ def _entry(config: dict[str, Any], what: str, name: str, origin: str) -> dict[st
             return cast("dict[str, Any]", entry.get(what) or {})
     names = ", ".join(str(entry.get("name")) for entry in entries) or "none"
     raise KubeconfigError(f"{origin} has no {what} {name}; it has: {names}")
+
+
+def _with_credential(user: dict[str, Any], cluster: dict[str, Any], base: Path | None, whose: str) -> dict[str, Any]:
+    """The user with what its program gives; what the kubeconfig itself has wins, as it does for kubectl."""
+    own = ("token", "tokenFile", "client-certificate", "client-certificate-data")
+    if not user.get("exec") or any(user.get(key) for key in own):
+        return user
+    known = dict(cluster)
+    if known.get("certificate-authority") and not known.get("certificate-authority-data"):
+        authority = _Files(base or Path(), whose).text(known["certificate-authority"])
+        known["certificate-authority-data"] = base64.b64encode(authority.encode()).decode()
+    try:
+        credential = obtain(user["exec"], known, base=base)
+    except ExecCredentialError as error:
+        raise KubeconfigError(f"{whose}: {error}") from error
+    given = {"token": credential.token}
+    if credential.certificate and credential.key:
+        given["client-certificate-data"] = base64.b64encode(credential.certificate.encode()).decode()
+        given["client-key-data"] = base64.b64encode(credential.key.encode()).decode()
+    return {**user, **given}
 
 
 def _tls(cluster: dict[str, Any], user: dict[str, Any], files: _Files) -> ssl.SSLContext:

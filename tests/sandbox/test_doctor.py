@@ -1,6 +1,7 @@
 """The doctor on a running cluster that is broken in one way after the other: it names that one thing, nothing else."""
 
 import asyncio
+import base64
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cli.doctor.command import examine, program
 from cli.doctor.findings import Finding, Level
@@ -316,6 +318,27 @@ def test_a_deployed_sandbox_is_well(sandbox: Sandbox, stack: tuple[Any, Any]) ->
     assert "stack sandbox: 2" in "".join(f"{each.object}: {each.message}" for each in findings), (
         "its objects were found"
     )
+
+
+def test_it_logs_in_with_the_program_that_a_kubeconfig_names(
+    sandbox: Sandbox, stack: tuple[Any, Any], tmp_path: Path
+) -> None:
+    config = yaml.safe_load(sandbox.kubeconfig.read_text(encoding="utf-8"))
+    user = config["users"][0]["user"]
+    pem = {
+        name: base64.b64decode(user[f"{key}-data"]).decode()
+        for name, key in (("clientCertificateData", "client-certificate"), ("clientKeyData", "client-key"))
+    }
+    version = "client.authentication.k8s.io/v1"
+    answer = {"apiVersion": version, "kind": "ExecCredential", "status": pem}
+    (tmp_path / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+    plugin = {"apiVersion": version, "command": "cat", "args": [str(tmp_path / "answer.json")]}
+    config["users"][0]["user"] = {"exec": plugin}
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    _, findings = asyncio.run(examine("sandbox", *stack, path))
+    assert bad(findings) == [], told(findings)
+    assert len(findings) > 10
 
 
 @pytest.mark.parametrize(("breakage", "named"), BREAKAGES.values(), ids=BREAKAGES)

@@ -240,7 +240,7 @@ def test_warnings_of_the_server_are_passed_on(api: FakeApi, fake_kubeconfig: Pat
     assert ("ConfigMap n/a", "deprecated") in heard
 
 
-@pytest.mark.parametrize("method", ["exec", "auth-provider", "username"])
+@pytest.mark.parametrize("method", ["auth-provider", "username"])
 def test_a_way_to_log_in_that_is_not_supported_is_refused_by_name(method: str) -> None:
     config = {
         "current-context": "c",
