@@ -1,6 +1,8 @@
 """What the commands do: open the stack, run the engine on it, say what came of it."""
 
+import asyncio
 import hashlib
+import json
 import shutil
 import sys
 import threading
@@ -15,26 +17,27 @@ import pulumi
 from pulumi.automation.errors import CommandError
 from rich.prompt import Confirm
 
-from cli import composed, policies, recovery, summary
+from cli import composed, leftovers, policies, recovery, summary
 from cli.calls import Service
 from cli.console import Console
 from cli.engine import Engine, Session
 from cli.exits import Exit, MaasError
 from cli.keys import store
 from cli.kind import KindCluster, require_engine
+from cli.leftovers import Leftover
 from cli.lock import held
 from cli.paths import ROOT
 from cli.provider import Choice, attached
 from cli.recorder import Recording, RecordingError, record
 from cli.stackfile import SANDBOX, mapping, stack_config
 from cli.summary import Summary
-from cli.target import Target, of_sandbox, of_stack
+from cli.target import Target, ambient_kubeconfig, of_sandbox, of_stack
 from cli.tracker import Diagnostic, Tracker
 from cli.tryout import Tryout, try_out
 from cli.urns import layer_of
 from sandbox import lifecycle
 from sandbox.instance import Sandbox, SandboxError
-from sandbox.kube import ApiError
+from sandbox.kube import ApiError, Kube, Retry
 from sandbox.kubeconfig import KubeconfigError
 from sandbox.toolbox import ToolError, find
 from sandbox.tools.declarations import TOOLS
@@ -44,6 +47,7 @@ _WITH_OPENAI = (
     "python -c 'import os, openai; "
     'print(openai.OpenAI(default_headers={"Host": os.environ["MAAS_HOST"]}).models.list())\''
 )
+_QUICKLY = Retry(attempts=2, seconds=10)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Command:
         self._began = time.monotonic()
         self._tracker = Tracker()
         self._session_at_work: Session | None = None
+        self._left: list[Leftover] = []
 
     def up(self) -> Exit:
         """Make the cluster what the stack's settings say; for the sandbox, start it first."""
@@ -113,7 +118,9 @@ class Command:
                 self._require_running(target)
                 self._confirm(f"Delete everything that stack {target.stack} has on its cluster?", target)
                 self._run("Destroy", state_counts(target), lambda t: session.destroy(t.on_event))
+                self._look_for_leftovers(target)
             self._say(f"Destroyed: {summary.counts(self._tracker.changes)}.")
+            self._say_leftovers()
             return Exit.OK
 
         return self._report(work)
@@ -166,6 +173,8 @@ class Command:
             if target.sandbox:
                 _remember_cluster(target)
             self._show_changes("")
+            self._look_for_leftovers(target)
+            self._say_leftovers()
             tried = self._tried_out(target)
             if not self.options.json:
                 summary.show(self.console.out, summary.closing(self._tracker.outputs, self._hints(target, tried)))
@@ -324,6 +333,7 @@ class Command:
             (self.console.error if code else self.console.note)(message)
         if self.options.json:
             result = Summary.of(self._tracker, time.monotonic() - self._began, code)
+            result = replace(result, left=self._left)
             if message and not result.errors:
                 result = replace(result, errors=[Diagnostic("error", message)])
             self.console.out.out(result.as_json(), highlight=False)
@@ -367,6 +377,35 @@ class Command:
             summary.show(self.console.out, summary.changed_objects(self._tracker.steps))
         seconds = time.monotonic() - self._began
         self._say(f"{would.capitalize()} {summary.counts(self._tracker.changes)}".strip() + f" ({seconds:.0f} s).")
+
+    def _look_for_leftovers(self, target: Target) -> None:
+        """Find the CRDs of operators that this run has taken away. What cannot be read is no failure of the run."""
+        operators = leftovers.uninstalled(self._tracker.steps)
+        if not operators:
+            return
+
+        async def look() -> list[Leftover]:
+            async with Kube.connect(*self._cluster(target), retry=_QUICKLY) as kube:
+                return await leftovers.look(kube, operators)
+
+        try:
+            self._left = asyncio.run(look())
+        except (ApiError, KubeconfigError, MaasError) as error:
+            names = ", ".join(operators)
+            self.console.note(f"CRDs of {names} stay; how many objects they have could not be read: {error}")
+
+    def _say_leftovers(self) -> None:
+        if self._left and not self.options.json:
+            # As it stands: it has a command to copy.
+            self.console.out.print(leftovers.told(self._left), markup=False, highlight=False, soft_wrap=True)
+
+    def _cluster(self, target: Target) -> tuple[Path, str | None]:
+        """Kubeconfig and context of the stack's cluster."""
+        if target.kubeconfig:
+            return target.kubeconfig, None
+        values, _ = stack_config(target.stack)
+        context = mapping(json.loads(values.get("maas:cluster") or "{}")).get("context")
+        return ambient_kubeconfig(), str(context) if context else None
 
     def _say(self, text: str) -> None:
         if not self.options.json:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.exits import Exit
+from cli.leftovers import Leftover
 from cli.stackfile import mapping
 from cli.tracker import Diagnostic, Step, Tracker
 from cli.urns import label, type_of
@@ -29,6 +30,8 @@ class Summary:
     steps: Sequence[Step] = ()
     outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     errors: Sequence[Diagnostic] = ()
+    left: Sequence[Leftover] = ()
+    """CRDs of operators that are gone."""
 
     @classmethod
     def of(cls, tracker: Tracker, seconds: float, code: Exit = Exit.OK) -> "Summary":
@@ -54,6 +57,7 @@ class Summary:
             ],
             "outputs": dict(self.outputs),
             "errors": [{"urn": each.urn, "message": each.message} for each in self.errors],
+            **({"crdsLeft": {each.operator: each.objects for each in self.left}} if self.left else {}),
             "seconds": round(self.seconds, 1),
         }
         return json.dumps(content, indent=2, sort_keys=False, ensure_ascii=False)

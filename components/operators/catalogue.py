@@ -75,6 +75,8 @@ class Declaration:
     key: str
     """Under `maas:platform`."""
     namespace: Callable[[Platform], str]
+    groups: tuple[str, ...]
+    """The API groups of its CRDs; groups below one of these are meant too."""
     after: tuple[str, ...] = ()
     """Names of the operators that must be there before it."""
     charts: Charts | None = None
@@ -100,6 +102,7 @@ DECLARATIONS: tuple[Declaration, ...] = (
     Declaration(
         name="cert-manager",
         key="certManager",
+        groups=("cert-manager.io",),
         namespace=lambda platform: (
             "cert-manager-operator"
             if platform.cert_manager.install == "olm" and platform.profile is Profile.OPENSHIFT
@@ -121,6 +124,7 @@ DECLARATIONS: tuple[Declaration, ...] = (
     Declaration(
         name="monitoring",
         key="monitoring",
+        groups=("monitoring.coreos.com",),
         namespace=lambda _: "monitoring",
         charts=Charts(
             PROMETHEUS_STACK_CHARTS,
@@ -132,6 +136,7 @@ DECLARATIONS: tuple[Declaration, ...] = (
     Declaration(
         name="service-mesh",
         key="serviceMesh",
+        groups=("istio.io",),
         namespace=lambda _: "istio-system",
         after=("gateway-api",),
         charts=Charts(ISTIO_CHARTS, ISTIO_VERSION, (Chart("base", values.istio_base), Chart("istiod", values.istiod))),
@@ -140,6 +145,7 @@ DECLARATIONS: tuple[Declaration, ...] = (
     Declaration(
         name="kserve",
         key="kserve",
+        groups=("serving.kserve.io",),
         namespace=lambda platform: platform.kserve.namespace,
         after=("cert-manager", "gateway-api"),
         charts=Charts(
@@ -155,6 +161,7 @@ DECLARATIONS: tuple[Declaration, ...] = (
     Declaration(
         name="kuadrant",
         key="kuadrant",
+        groups=("kuadrant.io",),
         namespace=lambda platform: platform.kuadrant.namespace,
         after=("gateway-api", "service-mesh", "cert-manager", "monitoring"),
         charts=Charts(KUADRANT_CHARTS, KUADRANT_VERSION, (Chart("kuadrant-operator", values.kuadrant, _POSTRENDER),)),
@@ -166,6 +173,7 @@ DECLARATIONS: tuple[Declaration, ...] = (
     Declaration(
         name="grafana",
         key="grafana",
+        groups=("grafana.integreatly.org",),
         namespace=lambda _: "grafana",
         charts=Charts(GRAFANA_OPERATOR_CHARTS, GRAFANA_OPERATOR_VERSION, (Chart("grafana-operator", values.grafana),)),
         offers={

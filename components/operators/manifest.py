@@ -9,6 +9,7 @@ from config.platform import GatewayApi
 from config.versions import GATEWAY_API_MANIFEST, GATEWAY_API_VERSION
 
 GATEWAY_API = "gateway-api"
+GATEWAY_API_GROUPS = ("gateway.networking.k8s.io",)
 
 
 def gateway_api_source(settings: GatewayApi) -> str:

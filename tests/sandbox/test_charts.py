@@ -62,11 +62,12 @@ class Renderer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def text(self, name: str, release: Release) -> str:
+    def text(self, name: str, release: Release, *, crds: bool = True) -> str:
         chart = self._folder / name
         if not chart.exists():
             unpacked(CHARTS[name], chart)
-        return render(chart, release.name, release.namespace, release.values, postrender=release.postrender)
+        where = (release.name, release.namespace, release.values)
+        return render(chart, *where, postrender=release.postrender, include_crds=crds)
 
     def objects(self, name: str, settings: Settings) -> list[Object]:
         return objects(self.text(name, release_of(name, settings)))
@@ -87,6 +88,35 @@ def test_every_chart_that_we_install_is_checked_here() -> None:
         chart.name for declaration in DECLARATIONS if declaration.charts for chart in declaration.charts.charts
     }
     assert installed - set(CHARTS) == {"kube-prometheus-stack"}, "no Go module carries that one"
+
+
+DEFINITION = "CustomResourceDefinition"
+POLICY = "helm.sh/resource-policy"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_chart_takes_its_crds_with_it_when_it_goes(name: str, renderer: Renderer) -> None:
+    """Helm deletes what a chart has among its templates unless it is marked to be kept."""
+    found = objects(renderer.text(name, release_of(name, SETTINGS), crds=False))
+    crds = [obj for obj in found if obj["kind"] == DEFINITION]
+    lost = [obj["metadata"]["name"] for obj in crds if obj["metadata"].get("annotations", {}).get(POLICY) != "keep"]
+    assert lost == [], "uninstalling would delete every object of these kinds"
+
+
+@pytest.mark.parametrize("name", ["kserve-crd", "kserve", "kuadrant-operator"])
+def test_what_is_sent_through_our_program_is_otherwise_as_the_chart_says(name: str, renderer: Renderer) -> None:
+    release = release_of(name, SETTINGS)
+    assert release.postrender
+    plain = objects(renderer.text(name, replace(release, postrender=None), crds=False))
+    ours = objects(renderer.text(name, release, crds=False))
+    unkept = [obj for obj in plain if obj["kind"] == DEFINITION]
+    assert name == "kserve" or unkept, "its CRDs are among its templates, which is why"
+    for obj in ours:
+        if obj["kind"] == DEFINITION:
+            assert obj["metadata"]["annotations"].pop(POLICY) == "keep"
+            if not obj["metadata"]["annotations"]:
+                del obj["metadata"]["annotations"]
+    assert ours == [obj for obj in plain if obj["kind"] != "ClusterServingRuntime"]
 
 
 @pytest.fixture(scope="module")

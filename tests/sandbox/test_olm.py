@@ -11,6 +11,8 @@ import pulumi
 import pytest
 from pulumi import automation as auto
 
+from cli import leftovers
+from cli.tracker import Tracker
 from components.cluster import Cluster
 from components.layer import Site
 from components.operators import Operators
@@ -110,7 +112,12 @@ def test_an_operator_by_olm_is_there_when_its_version_has_succeeded(run: Run) ->
 
 def test_destroy_takes_the_operator_and_all_that_olm_made_of_it(run: Run) -> None:
     run.up()
-    run.stack.destroy()
+    tracker = Tracker()
+    run.stack.destroy(on_event=tracker.on_event)
+    assert leftovers.uninstalled(tracker.steps) == ["kuadrant"]
+    (left,) = with_kube(run.sandbox, lambda kube: leftovers.look(kube, ["kuadrant"]))
+    assert "tokenratelimitpolicies.kuadrant.io" in left.objects
+    assert None not in left.objects.values(), "each could be counted"
     assert run.get("ClusterServiceVersion", CSV) is None, "OLM itself would have left it running"
     assert run.get("Subscription", PACKAGE) is None
     with_kube(run.sandbox, gone)
