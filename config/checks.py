@@ -10,7 +10,7 @@ from config.model_checks import MODEL_CHECKS
 from config.models import Models, host_label
 from config.observability import Observability
 from config.placement import models_find_a_node
-from config.platform import AVAILABLE_INSTALLS, Install, Operator, Platform, Profile, Scc
+from config.platform import AVAILABLE_INSTALLS, Install, Operator, Platform, Profile, Scc, platform_field
 from config.problems import HIDDEN, Problem, closest, one_of, shown
 from config.routing import QuotaScope, Routing
 from config.tiers import Tier
@@ -438,8 +438,7 @@ def a_changed_limiter_is_reachable(limiter: Limiter, platform: Platform) -> Iter
 
 
 def _operator(platform: Platform, key: str) -> Operator:
-    names = {field.alias or name: name for name, field in Platform.model_fields.items()}
-    operator: Operator = getattr(platform, names[key])
+    operator: Operator = getattr(platform, platform_field(key))
     return operator
 
 

@@ -170,6 +170,11 @@ class Platform(Model):
     network_policies: NetworkPolicies = Isolation()
 
 
+def platform_field(key: str) -> str:
+    """The field of `Platform` for a key of `maas:platform`, such as cert_manager for certManager."""
+    return next(name for name, field in Platform.model_fields.items() if (field.alias or name) == key)
+
+
 class Cluster(Model):
     """Which cluster the stack is for. Credentials stay outside: they come from KUBECONFIG or ~/.kube/config."""
 

@@ -8,7 +8,7 @@ from components.operators import values
 from components.operators.helm import Release, located
 from components.operators.olm import Catalog, Package
 from config.merging import merged
-from config.platform import Operator, Platform, Profile
+from config.platform import Operator, Platform, Profile, platform_field
 from config.settings import Settings
 from config.versions import (
     CERT_MANAGER_CHANNEL,
@@ -85,8 +85,7 @@ class Declaration:
 
     def of(self, platform: Platform) -> Operator:
         """What the stack says about it."""
-        fields = {field.alias or name: name for name, field in Platform.model_fields.items()}
-        operator: Operator = getattr(platform, fields[self.key])
+        operator: Operator = getattr(platform, platform_field(self.key))
         return operator
 
 

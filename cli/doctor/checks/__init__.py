@@ -15,6 +15,7 @@ CHECKS: tuple[Check, ...] = (
     cluster.namespaces,
     cluster.kinds,
     operators.deployments,
+    operators.already_there,
     operators.versions,
     operators.olm,
     operators.subscriptions,

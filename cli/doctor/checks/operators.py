@@ -25,7 +25,8 @@ from cli.doctor.findings import Finding, Level
 from cli.doctor.snapshot import Manifest
 from components.housekeeping.cluster_steps import ODH_WEBHOOK, SAIL_SUBSCRIPTION
 from components.kserve import CONTROLLER
-from config.platform import Profile
+from components.operators.catalogue import DECLARATIONS, releases
+from config.platform import Install, Profile, platform_field
 from sandbox.kube import reference
 
 DEPLOYMENTS = {
@@ -82,6 +83,33 @@ def _missing(case: Case, operator: str, name: str, namespace: str) -> Iterator[F
         return
     message = f"the operator does not run: there is no Deployment {name} in any namespace"
     yield Finding("operators", Level.PROBLEM, what, message, f"install {operator}", symptom=True)
+
+
+def already_there(case: Case) -> Iterator[Finding]:
+    """An operator that the stack wants to install by Helm, and that somebody else has: Helm takes nothing over."""
+    for declaration in DECLARATIONS:
+        key = platform_field(declaration.key)
+        operator = getattr(case.settings.platform, key)
+        if operator.install is not Install.HELM:
+            continue
+        ours = {(each.name, each.namespace) for each in releases(declaration, case.settings)}
+        theirs = [
+            each
+            for each in case.cluster.all("apps/v1", "Deployment")
+            if name_of(each) in DEPLOYMENTS[key] and not (case.deployed and _release_of(each) in ours)
+        ]
+        for each in theirs[:1]:
+            name, namespace = _release_of(each)
+            how = f"as release {name} in namespace {namespace}" if name else "not by Helm"
+            message = f"is there already, {how}; Helm takes over no release and no object: `up` would fail"
+            fix = f"maas:platform.{declaration.key}.install: preinstalled; or uninstall it first, its objects with it"
+            yield Finding("operators", Level.PROBLEM, ref(each), message, fix)
+
+
+def _release_of(obj: Manifest) -> tuple[str, str]:
+    """Name and namespace of the Helm release that an object belongs to; empty for none."""
+    annotations = annotations_of(obj)
+    return annotations.get("meta.helm.sh/release-name", ""), annotations.get("meta.helm.sh/release-namespace", "")
 
 
 def _elsewhere(operator: str, name: str, wanted: str, actual: str) -> Finding:

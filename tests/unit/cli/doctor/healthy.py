@@ -7,10 +7,13 @@ from functools import cache
 from typing import Any, cast
 
 from cli.doctor.case import Case, listings
+from cli.doctor.checks.operators import DEPLOYMENTS
 from cli.doctor.command import diagnose, program
 from cli.doctor.findings import Finding, Level
 from cli.doctor.snapshot import Snapshot
 from cli.recorder import Object
+from components.operators.catalogue import DECLARATIONS, releases
+from config.platform import Install, platform_field
 from sandbox import operators
 from sandbox.contents import nodes
 from sandbox.kube import reference
@@ -50,6 +53,7 @@ class Cluster:
             self.add(each | {"status": {**each["status"], "conditions": true("Ready")}})
         for each in self.objects["apps/v1", "Deployment"]:
             each["status"] = {"conditions": true("Available")}
+        self._belongs_to_our_releases()
         self.of("GatewayClass", "istio")["status"] = {"conditions": true("Accepted")}
         if deployed:
             for wanted in self.wanted:
@@ -61,6 +65,19 @@ class Cluster:
                 metadata = {"name": kind.lower(), "namespace": "kuadrant-system"}
                 ready = {"status": {"conditions": true("Ready")}}
                 self.add({"apiVersion": version, "kind": kind, "metadata": metadata, **ready})
+
+    def _belongs_to_our_releases(self) -> None:
+        """Where the stack installs by Helm, Helm has marked what it made."""
+        for declaration in DECLARATIONS:
+            if declaration.of(self.settings.platform).install is Install.HELM:
+                release = releases(declaration, self.settings)[-1]
+                marks = {
+                    "meta.helm.sh/release-name": release.name,
+                    "meta.helm.sh/release-namespace": release.namespace,
+                }
+                for each in self.objects["apps/v1", "Deployment"]:
+                    if each["metadata"]["name"] in DEPLOYMENTS[platform_field(declaration.key)]:
+                        each["metadata"].setdefault("annotations", {}).update(marks)
 
     def add(self, obj: Mapping[str, Any]) -> Manifest:
         body = copy.deepcopy(dict(obj))

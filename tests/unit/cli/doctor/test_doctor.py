@@ -520,3 +520,40 @@ def test_what_may_not_be_read_of_monitoring_is_not_judged_and_elsewhere_nothing_
     cluster = Cluster("ocp")
     cluster.denied["v1", "ConfigMap"] = "forbidden"
     assert monitoring(cluster) == monitoring(Cluster("dev")) == []
+
+
+def on_another_release(name: str = "", namespace: str = "") -> Cluster:
+    """The stack `dev` before its first `up`, on a cluster that has cert-manager already."""
+    cluster = Cluster("dev", deployed=False)
+    cluster.objects["apps/v1", "Deployment"].clear()
+    annotations = {"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": namespace} if name else {}
+    metadata = {"name": "cert-manager", "namespace": "cert-manager", "annotations": annotations}
+    status = {"conditions": true("Available")}
+    cluster.add({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {}, "status": status})
+    return cluster
+
+
+@pytest.mark.parametrize(
+    ("release", "how"), [(("cert-manager", "cert-manager"), "as release cert-manager"), ((), "not by Helm")]
+)
+def test_an_operator_that_somebody_else_installed_is_told_before_helm_fails_on_it(
+    release: tuple[str, ...], how: str
+) -> None:
+    cluster = on_another_release(*release)
+    [problem] = [each for each in cluster.bad() if "takes over no release" in each.message]
+    assert problem.object == "Deployment cert-manager/cert-manager"
+    assert how in problem.message
+    assert "maas:platform.certManager.install: preinstalled" in problem.fix
+
+
+def test_an_operator_of_our_own_release_is_none_of_somebody_elses() -> None:
+    cluster = on_another_release("cert-manager", "cert-manager")
+    for wanted in cluster.wanted:
+        if not wanted.is_patch:
+            cluster.deploy(wanted)
+    assert not [each for each in cluster.bad() if "takes over no release" in each.message]
+    cluster = on_another_release("their-own", "cert-manager")
+    for wanted in cluster.wanted:
+        if not wanted.is_patch:
+            cluster.deploy(wanted)
+    assert [each for each in cluster.bad() if "as release their-own" in each.message]
