@@ -64,6 +64,13 @@ VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         "dev",
         {"identity": {"apiKeys": {"backend": "externalSecrets", "store": {"name": "vault"}, "remoteProperty": "key"}}},
     ),
+    "development": (
+        "dev",
+        {
+            "limiter": {"replicas": 2, "storage": "redis", "redis": {}},
+            "identity": {"keycloak": {"users": {"alice": {"tier": "premium", "team": "search"}}}},
+        },
+    ),
     "original-scc": ("ocp", {"platform": {"scc": "original"}}),
     "every-kind-of-model": ("dev", {**configured(*ENTRIES), "platform": {"kserve": {"install": "preinstalled"}}}),
     "models-scaled-by-the-cluster": (

@@ -33,7 +33,8 @@ def rendered(stack: str, folder: Path) -> list[tuple[str, dict[str, Any]]]:
 @pytest.fixture(scope="module")
 def namespaces(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The namespaces of the stacks, really there: a dry run in a missing one is refused. Ours are gone afterwards."""
-    bodies = [body for stack in STACKS for _, body in rendered(stack, tmp_path_factory.mktemp(stack))]
+    every = [*STACKS, "development"]
+    bodies = [body for stack in every for _, body in rendered(stack, tmp_path_factory.mktemp(stack))]
     with namespaces_present(kubeconfig, (name for body in bodies if (name := body["metadata"].get("namespace")))):
         yield
 
