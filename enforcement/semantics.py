@@ -32,6 +32,7 @@ NOT_MODELLED = (
     "weights of backends: the first backend of a rule gets every request",
     "Limitador's Redis storage: its check and its increment are two steps, so that simultaneous requests may overshoot",
     "Limitador's bound on counters in memory (its least recently used are forgotten first), and X-RateLimit-* headers",
+    "Limitador forgets the counters of a limit that is taken away; here they stay until their window ends",
     "a token limit that hides another one of the same policy (limitador issue 513)",
     "clock skew between replicas of the gateway, and time limits of its calls",
     "the operator's own check of expressions, but for `auth.` where no AuthPolicy is in effect",

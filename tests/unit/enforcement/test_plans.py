@@ -1,15 +1,33 @@
 """A remembered plan decides as the whole evaluation does, on random traffic, decision by decision."""
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
-from enforcement.decision import Decision
+from enforcement.authentication import Authorino
+from enforcement.counters import Counters
+from enforcement.decision import Decision, Gate
 from enforcement.expressions import AuthorinoExpression, FilterContext, FilterExpression, watched_clock
+from enforcement.objects import World
 from enforcement.request import Request
 from tests.unit.enforcement.service import CHAT, DOMAIN, KEYS, Service
-from tests.unit.enforcement.small import NOW, TIER, USER, Small, auth, key, limit, requests, tokens
+from tests.unit.enforcement.small import (
+    GATEWAY,
+    NOW,
+    TIER,
+    USER,
+    Small,
+    auth,
+    key,
+    limit,
+    policy,
+    requests,
+    route,
+    tokens,
+)
 
 EXPIRY = '("expires" in auth.identity.metadata.annotations ? auth.identity.metadata.annotations.expires : "")'
 TROUBLE = f'{EXPIRY} != "" && {EXPIRY} <= string(timestamp(int(request.time.seconds))) ? "expired" : ""'
@@ -103,3 +121,41 @@ def test_an_expression_reads_the_time_when_its_value_may_depend_on_it(text: str,
     with watched_clock() as clock:
         AuthorinoExpression(text).value({**attributes, "auth": {}})
     assert clock.was_read is reads
+
+
+@pytest.mark.parametrize("kind", ["jwt", "review", "rego"])
+def test_what_ends_with_time_outside_of_cel_is_asked_anew_for_every_request(kind: str) -> None:
+    rules: dict[str, Any] = {
+        "jwt": {"authentication": {"t": {"jwt": {"issuerUrl": "https://i.test"}}}},
+        "review": {"authentication": {"t": {"kubernetesTokenReview": {"audiences": ["a"]}}}},
+        "rego": {
+            "authentication": {"k": {"apiKey": {"selector": {"matchLabels": {"app": "t"}}}}},
+            "authorization": {"r": {"opa": {"rego": "allow { true }"}}},
+        },
+    }[kind]
+    world = World.of([GATEWAY, route(), key("alice"), policy("AuthPolicy", {"rules": rules})], "n/g")
+    until = Until()
+    authorino = Authorino(world.keys, "kuadrant-system", tokens=until, rego=until.allows)
+    gate = Gate(world, authorino, Counters(), remembers=8)
+    request = Request("POST", "m.a.test", "/", {"authorization": "Bearer key-of-alice"})
+    statuses = [gate.decide(request, now).status for now in (1, 2)]
+    until.ended = True
+    assert [*statuses, gate.decide(request, 3).status] == [200, 200, 403 if kind == "rego" else 401]
+
+
+class Until:
+    """Accepts everything until it has ended."""
+
+    ended = False
+
+    def jwt(self, token: str, now: float, *, issuer: str = "", key_set: str = "") -> Mapping[str, Any] | None:
+        del token, now, issuer, key_set
+        return None if self.ended else {"sub": "alice"}
+
+    def review(self, token: str, audiences: Sequence[str]) -> Mapping[str, Any] | None:
+        del token, audiences
+        return None if self.ended else {"user": {"username": "alice"}}
+
+    def allows(self, rules: str, document: Mapping[str, Any], now: float) -> bool:
+        del rules, document, now
+        return not self.ended
