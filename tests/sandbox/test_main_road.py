@@ -25,6 +25,7 @@ from sandbox import processes
 from sandbox.instance import Sandbox, port_is_free
 from sandbox.kube import Kube
 from tests.keys import key_secret
+from tests.sandbox import recorded
 
 pytestmark = pytest.mark.sandbox
 
@@ -151,6 +152,20 @@ def test_a_second_up_changes_nothing(tree: Tree, first_up: dict[str, Any]) -> No
     assert second["changes"] == {"same": first_up["changes"]["create"]}
     assert second["steps"] == []
     assert second["outputs"] == first_up["outputs"]
+
+
+@pytest.mark.usefixtures("first_up")
+def test_the_simulation_decides_a_recorded_trace_as_the_gateway_did(tree: Tree, tmp_path: Path) -> None:
+    hosts = {"simulator-model": "simulator.maas.localhost", "qwen3-0-6b-instruct": "qwen3.maas.localhost"}
+    users = ["freeuser1", "freeuser2", "premiumuser1"]
+    # Longer than the windows of the tokens, so that some end.
+    trace = asyncio.run(recorded.record(tree.sandbox, users, hosts, seconds=65, seed=SEED))
+    (tmp_path / "trace.jsonl").write_text(trace, encoding="utf-8")
+    told = tree.json("simulate", "--traffic", str(tmp_path / "trace.jsonl"))
+    assert told["recorded"] == {"requests": len(trace.splitlines()), "differing": 0, "examples": []}
+    assert told["total"]["allowed"] >= 20
+    refused = {why.partition(":")[0] for why in told["total"]["refused"]}
+    assert refused == {"requests", "tokens"}
 
 
 @pytest.mark.usefixtures("first_up")
