@@ -38,6 +38,7 @@ _LOOPBACK = "127.0.0.1"
 _SEED = 20261125
 _CHAT = "/v1/chat/completions"
 _CONCURRENCY = 32
+_CONNECTIONS = 64
 _LONGEST_MINUTES = 30
 _TIERS = {
     "free": {"level": 0, "requests": "9000000 per 24h", "tokens": "900000000 per 24h", "price": 0.005},
@@ -194,7 +195,7 @@ async def open_loop(ask: Ask, seconds: float, rate: float, keep: int = 200_000) 
 
 
 def asker(session: aiohttp.ClientSession, at: Target, *, direct: bool = False, stream_share: float = 0.0) -> Ask:
-    """A request of a random user to a random model; `direct` goes past the gateway."""
+    """A request of a random user to a random model; `direct` goes past the gateway. No answer is status 0."""
     chance = random.Random(_SEED)  # noqa: S311 - the same requests in each run
     names = sorted(at.direct)
 
@@ -205,9 +206,12 @@ def asker(session: aiohttp.ClientSession, at: Target, *, direct: bool = False, s
         if chance.random() < stream_share:
             body["stream"] = True
         headers = {"Host": f"{model}.maas.localhost", "Authorization": f"Bearer {key_of(user)}"}
-        async with session.post(f"http://{_LOOPBACK}:{port}{_CHAT}", json=body, headers=headers) as answer:
-            await answer.read()
-            return answer.status
+        try:
+            async with session.post(f"http://{_LOOPBACK}:{port}{_CHAT}", json=body, headers=headers) as answer:
+                await answer.read()
+                return answer.status
+        except aiohttp.ClientError:
+            return 0
 
     return ask
 
@@ -254,7 +258,7 @@ async def soak(models: int, keys: int, rate: float, minutes: float) -> None:
 
 
 def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONNECTIONS))
 
 
 def say(text: str) -> None:

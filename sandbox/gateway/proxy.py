@@ -180,10 +180,10 @@ class Proxy:
                     answer = web.Response(status=upstream.status, body=whole, headers=headers)
                 self._ended(exchange, upstream.status, "-")
                 return answer
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            return self._failed(exchange, 503, _REFUSED, "UF", answer)
         except TimeoutError:
             return self._failed(exchange, 504, _TIMEOUT, "UT", answer)
-        except aiohttp.ClientConnectorError:
-            return self._failed(exchange, 503, _REFUSED, "UF", answer)
         except (aiohttp.ClientError, ConnectionResetError) as error:
             if isinstance(error, ConnectionResetError) and not isinstance(error, aiohttp.ClientError):
                 raise  # it was the caller who went away

@@ -332,3 +332,21 @@ def test_limitadors_metrics_count_calls_and_hits_as_limitador_does() -> None:
             assert f"limited_calls{{{labels},{who}}} 1.0" in lines
 
     in_loop(work())
+
+
+def test_a_model_that_takes_no_connection_is_no_late_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def timed_out(*_: object, **__: object) -> None:
+        raise aiohttp.ConnectionTimeoutError
+
+    async def work() -> None:
+        async with running(never) as gateway:
+            real = aiohttp.ClientSession.request
+
+            def request(session: aiohttp.ClientSession, *words: Any, **more: Any) -> Any:  # noqa: ANN401 - as the real one
+                return real(session, *words, **more) if session is gateway.session else timed_out()
+
+            monkeypatch.setattr(aiohttp.ClientSession, "request", request)
+            status, body, _ = await gateway.ask("freeuser1")
+            assert (status, "connection failure" in body) == (503, True)
+
+    in_loop(work())
