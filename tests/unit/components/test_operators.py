@@ -111,6 +111,14 @@ def test_without_the_limiter_nobody_is_served_unless_the_stack_says_so() -> None
         assert each["RATELIMIT_REPORT_SERVICE_FAILURE_MODE"] == "allow", "an answer without usage is no error"
 
 
+def test_the_gateway_waits_longer_for_its_services_than_kuadrant_would_by_itself() -> None:
+    found = environment.kuadrant_environment(settings({"kuadrant": {"install": "helm"}}))
+    waits = {name: value for name, value in found.items() if name.endswith("_TIMEOUT")}
+    assert waits.pop("AUTH_SERVICE_TIMEOUT") == "2s", "not the 200ms of Kuadrant"
+    assert len(waits) == 3
+    assert set(waits.values()) == {"1s"}, "not the 100ms of Kuadrant"
+
+
 def test_taking_the_filters_image_away_puts_the_releases_own_back() -> None:
     patched = {"install": "helm"}
     own = environment.kuadrant_environment(settings({"kuadrant": patched}))

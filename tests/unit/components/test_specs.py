@@ -5,6 +5,8 @@ import pytest
 from components.identity import key_annotations, key_labels, key_secret_name, key_selector
 from components.kserve import inferenceservice_settings, settings_hash
 from components.models.pods import model_args
+from components.models.runtimes.simulator import simulator_runtime
+from components.models.runtimes.vllm import vllm_runtime
 from components.policies.auth import auth_policy_spec
 from components.policies.cel import cel_string
 from components.policies.limits import request_limits_spec, token_limits_spec
@@ -103,6 +105,26 @@ def test_each_telemetry_label_can_be_turned_off() -> None:
     for name in TelemetryLabels.model_fields:
         labels = telemetry_spec(TARGET, everything.model_copy(update={name: False}))["metrics"]["default"]["labels"]
         assert name not in labels
+
+
+def test_no_limit_reads_a_body() -> None:
+    found = limits(free={"tokens": "9 per 1m", "models": {"qwen3": {"tokens": "5 per 1m"}}})
+    assert len(found) == 2
+    assert "BodyJSON" not in str(found), "of a request it fails in the filter, of an answer it turns the limit off"
+
+
+def test_a_telemetry_label_looks_first_whether_its_value_is_there() -> None:
+    chosen = TelemetryLabels().model_copy(update=dict.fromkeys(TelemetryLabels.model_fields, True))
+    labels = telemetry_spec(TARGET, chosen)["metrics"]["default"]["labels"]
+    assert labels.pop("model") == 'responseBodyJSON("/model")', "read when the answer is there"
+    nobody: dict[str, Any] = {"auth": {"identity": {}}}
+    for name, expression in labels.items():
+        assert filter_expression(expression).value(FilterContext(nobody)) == "", name
+
+
+@pytest.mark.parametrize("runtime", [vllm_runtime({}), vllm_runtime({}, processors=True), simulator_runtime({}, "0")])
+def test_our_runtimes_force_usage_into_streams(runtime: dict[str, Any]) -> None:
+    assert "--enable-force-include-usage" in runtime["containers"][0]["args"], "streams would not be counted"
 
 
 def test_kserves_controller_restarts_when_a_setting_changes_and_only_then() -> None:
