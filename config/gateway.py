@@ -210,6 +210,17 @@ class Service(Model):
     """Networks that may call, such as `10.0.0.0/8`; empty for all. Where the load balancer can do that."""
 
 
+class Guard(Model):
+    """What the gateway's Envoy is told beyond Kuadrant's filter. Needs Istio: it is an EnvoyFilter."""
+
+    lower_case_host: bool = True
+    """Write the host of each request in lower case. Off, a host in other case passes **without any policy** with
+    Kuadrant up to 1.5.2."""
+    error_bodies: bool = True
+    """Give what the gateway answers by itself the shape of OpenAI's errors: 429 above all, which is plain text
+    otherwise."""
+
+
 class Gateway(Model):
     """The one gateway that all models are called through. What is not set depends on the platform's profile."""
 
@@ -225,6 +236,7 @@ class Gateway(Model):
     replicas: Replicas | None = None
     """Default one pod. From two on, a PodDisruptionBudget lets no more than one go at a time."""
     service: Service = Service()
+    guard: Guard = Guard()
     node_ports: NodePorts = NodePorts()
     """With `nodePort`: which; Kubernetes picks those that are not given."""
     public_ports: Ports = Ports()

@@ -8,6 +8,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from components.gateway import parent_ref
 from components.layer import Layer, Site, wait_for
 from components.policies.auth import auth_policy_spec
+from components.policies.guard import guard_spec
 from components.policies.limits import request_limits_spec, token_limits_spec
 from components.policies.telemetry import telemetry_spec
 
@@ -15,6 +16,7 @@ AUTH_POLICY = "gateway-auth"
 REQUEST_LIMITS = "gateway-request-limits"
 TOKEN_LIMITS = "gateway-token-limits"  # noqa: S105 - a policy's name
 TELEMETRY = "gateway-telemetry"
+GUARD = "gateway-guard"
 
 _ACCEPTED_AND_ENFORCED = ("condition=Accepted", "condition=Enforced")
 
@@ -36,6 +38,16 @@ class Policies(Layer):
         telemetry = telemetry_spec(target, settings.observability.telemetry_labels)
         if telemetry["metrics"]["default"]["labels"]:
             self._policy(TELEMETRY, "extensions.kuadrant.io/v1alpha1", "TelemetryPolicy", telemetry, auth)
+        guard = guard_spec(settings.gateway.name, settings.gateway.guard)
+        if guard is not None:
+            CustomResource(
+                GUARD,
+                api_version="networking.istio.io/v1alpha3",
+                kind="EnvoyFilter",
+                metadata=self.metadata(GUARD, self.namespace),
+                spec=guard,
+                opts=self.options(),
+            )
         self.register_outputs({})
 
     def _policy(

@@ -214,6 +214,7 @@ BODIES: dict[str, Callable[[], Any]] = {
     "request-limits": lambda: policies.request_limits_spec(TARGET, KUBERNETES),
     "token-limits": lambda: policies.token_limits_spec(TARGET, KUBERNETES),
     "token-limits-across-models": lambda: policies.token_limits_spec(TARGET, ACROSS),
+    "guard": lambda: policies.guard_spec("inference-gateway", KUBERNETES.gateway.guard),
     "telemetry": lambda: policies.telemetry_spec(TARGET, TelemetryLabels.model_validate({"costCentre": True})),
     "monitors": lambda: {
         "limitador": monitors.limitador_monitor_spec("30s"),
