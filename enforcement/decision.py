@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from enforcement.authentication import Authorino, Rego, Tokens, Verdict
 from enforcement.counters import Counter, Counters
+from enforcement.edge import Edge
 from enforcement.effective import Effective, effective
 from enforcement.expressions import EvaluationError, FilterContext, filter_expression, read_clock, watched_clock
 from enforcement.forwarding import Backend, Onward, onward
@@ -23,7 +24,7 @@ from enforcement.semantics import Semantics
 __all__ = ["TOO_MANY", "Backend", "Call", "Decision", "Gate", "Plan", "labels"]
 
 TOO_MANY = "Too Many Requests\n"
-"""The body that the filter itself sends with 429; our gateway guard gives it another shape on the way out."""
+"""The body that the filter itself sends with 429; `Edge` gives it another shape on the way out."""
 _TOKENS = "/usage/total_tokens"
 _PASSED = 200
 _NO_AUTH = "not enforced: a condition reads `auth.`, and no AuthPolicy is in effect here"
@@ -160,6 +161,7 @@ class Gate:
         """Whether Authorino can be reached. Plans that were made before it changed are of no use after."""
         self._authorino = replace(authorino, tokens=_Timed(authorino.tokens), rego=_timed(authorino.rego))
         self._paths = Paths(world)
+        self._edge = Edge.of(world)
         self._guards: dict[int, _Guard] = {}
         self._remembers = remembers
         self._plans: OrderedDict[object, Plan] = OrderedDict()
@@ -189,6 +191,8 @@ class Gate:
 
     def plan(self, request: Request, now: float) -> Plan:
         """Everything about a request but its counters: the route, the identity, which limits it falls under."""
+        if self._edge.lower_case_host:
+            request = replace(request, host=request.host.lower())
         taken = self._paths.taken(request)
         guarded = self._paths.guarded(request, case_matters=self.semantics.host_case_matters)
         with watched_clock() as clock:
@@ -215,6 +219,13 @@ class Gate:
             now: seconds since the epoch.
             explain: whether to put it into words, which takes longer than the decision itself.
         """
+        decision = self._followed(plan, now, explain=explain)
+        if not decision.allowed and decision.status in self._edge.answers:
+            content_type, decision.body = self._edge.answers[decision.status]
+            decision.headers = {**decision.headers, "content-type": content_type}
+        return decision
+
+    def _followed(self, plan: Plan, now: float, *, explain: bool) -> Decision:
         decision = Decision(
             allowed=True, status=_PASSED, path=plan.taken, guarded=plan.guarded is not None, context=plan.context
         )

@@ -56,6 +56,8 @@ class World:
     telemetry: Sequence[Object]
     keys: Sequence[Key]
     kuadrant_namespace: str
+    filters: Sequence[Object] = ()
+    """EnvoyFilters of the gateway's pods."""
 
     @classmethod
     def of(cls, objects: Iterable[Object], gateway: str, kuadrant_namespace: str = "kuadrant-system") -> "World":
@@ -88,7 +90,16 @@ class World:
             by_kind.get("TelemetryPolicy", []),
             [key for each in by_kind.get("Secret", []) if (key := _key(each)) is not None],
             kuadrant_namespace,
+            [each for each in by_kind.get("EnvoyFilter", []) if _is_for(each, gateways[0])],
         )
+
+
+def _is_for(envoy_filter: Object, gateway: Object) -> bool:
+    """Whether an EnvoyFilter selects the pods that Istio makes for a gateway."""
+    labels = fields_of(fields_of(envoy_filter["spec"].get("workloadSelector")).get("labels"))
+    return namespace_of(envoy_filter) == namespace_of(gateway) and labels.get(
+        "gateway.networking.k8s.io/gateway-name"
+    ) == name_of(gateway)
 
 
 def is_parent(gateway: Object, route: Object) -> bool:

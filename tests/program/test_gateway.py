@@ -38,7 +38,10 @@ def test_no_gateway_has_two_listeners(name: str) -> None:
 def test_policies_and_models_keep_to_the_gateway_that_does_not_redirect(name: str) -> None:
     recording = recorded(name)
     for each in recording.objects:
-        if each.layer == "policies":
+        if each.layer == "policies" and each.kind == "EnvoyFilter":
+            labels = each.body["spec"]["workloadSelector"]["labels"]
+            assert labels == {"gateway.networking.k8s.io/gateway-name": "inference-gateway"}
+        elif each.layer == "policies":
             assert each.body["spec"]["targetRef"]["name"] == "inference-gateway"
         if each.layer == "models" and each.kind == "HTTPRoute":
             assert [parent["name"] for parent in each.body["spec"]["parentRefs"]] == ["inference-gateway"]

@@ -15,6 +15,7 @@ _TOKEN_LIMITS = ("kuadrant.io/v1alpha1", "TokenRateLimitPolicy")
 
 OPERATOR_OF_GROUP = {
     "gateway.networking.k8s.io": "gateway_api",
+    "networking.istio.io": "service_mesh",
     "kuadrant.io": "kuadrant",
     "extensions.kuadrant.io": "kuadrant",
     "limitador.kuadrant.io": "kuadrant",
@@ -36,6 +37,7 @@ _HOLDING = frozenset(
 )
 _FIXES = {
     "gateway_api": "install the Gateway API's CRDs: maas:platform.gatewayApi: {install: manifest}",
+    "service_mesh": "install Istio, or set maas:gateway.guard: {lowerCaseHost: false, errorBodies: false}",
     "kuadrant": "install the Kuadrant operator, 1.3 or newer",
     "kserve": "install KServe, 0.15 or newer",
     "monitoring": "install the Prometheus operator, or set maas:observability: {monitors: false}",
@@ -73,7 +75,7 @@ def kinds(case: Case) -> Iterator[Finding]:
     for kind in sorted(needed & case.cluster.not_served.keys()):
         operator = OPERATOR_OF_GROUP.get(kind[0].partition("/")[0], "")
         broken.add(operator)
-        if operator and case.installs(operator) and not case.deployed:
+        if operator and _comes_with_up(case, operator) and not case.deployed:
             yield Finding("kinds", Level.OK, _crd(kind), "not there yet; `up` installs it")
         else:
             yield _not_served(case, kind, operator)
@@ -82,6 +84,13 @@ def kinds(case: Case) -> Iterator[Finding]:
         served = sorted(kind for (_, kind), name in groups.items() if name == operator)
         what = operator.replace("_", " ")
         yield Finding("kinds", Level.OK, what, f"serves {', '.join(served)}")
+
+
+def _comes_with_up(case: Case, operator: str) -> bool:
+    """Whether the stack installs it; OpenShift installs its mesh by itself, once there is a GatewayClass for it."""
+    platform = case.settings.platform
+    by_class = operator == "service_mesh" and platform.service_mesh.class_managed_on(platform.profile)
+    return by_class or case.installs(operator)
 
 
 def _crd(kind: Kind) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ def _route(match: Mapping[str, Any], rule: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, routes: list[dict[str, Any]], spec: Mapping[str, Any] | None) -> Iterator[Envoy]:
+def running(folder: Path, routes: list[dict[str, Any]], spec: Mapping[str, Any] | None) -> Generator[Envoy]:
     """A gateway with these HTTPRoutes, a stand-in for Kuadrant's filter, and our EnvoyFilter."""
     program = envoy_program()
     model = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Model)

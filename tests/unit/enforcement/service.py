@@ -1,6 +1,7 @@
 """The sandbox stack as the gateway sees it: its own objects, three users with keys, and a clock to turn."""
 
 import json
+from collections.abc import Collection
 from functools import cache
 
 from cli.recorder import record, stack_config
@@ -33,10 +34,12 @@ class Service:
     def __init__(
         self,
         *more: Object,
+        without: Collection[str] = (),
         semantics: Semantics = Semantics(),  # noqa: B008 - frozen
         remembers: int = 0,
     ) -> None:
-        self.world = World.of([*objects(), *more], GATEWAY, NAMESPACE)
+        every = [each for each in objects() if each["kind"] not in without]
+        self.world = World.of([*every, *more], GATEWAY, NAMESPACE)
         authorino = Authorino(self.world.keys, NAMESPACE)
         self.gate = Gate(self.world, authorino, Counters(), semantics, remembers=remembers)
         self.now = 1_800_000_000.0
