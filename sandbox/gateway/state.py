@@ -20,6 +20,7 @@ _KINDS: dict[str, tuple[str, str | None]] = {
     "RateLimitPolicy": ("kuadrant.io/v1", None),
     "TokenRateLimitPolicy": ("kuadrant.io/v1alpha1", None),
     "TelemetryPolicy": ("extensions.kuadrant.io/v1alpha1", None),
+    "EnvoyFilter": ("networking.istio.io/v1alpha3", None),
     "Kuadrant": ("kuadrant.io/v1beta1", None),
     "Limitador": ("limitador.kuadrant.io/v1alpha1", None),
     "InferenceService": ("serving.kserve.io/v1beta1", None),
