@@ -76,7 +76,7 @@ def test_tokens_of_a_whole_answer_are_counted_before_it_is_given() -> None:
             assert gateway.used("freeuser1") == {"requests": 1, "tokens": 60}
             assert [(await gateway.ask("freeuser1"))[0] for _ in range(2)] == [200, 429]
             status, body, _ = await gateway.ask("freeuser1")
-            assert (status, body) == (429, "Too Many Requests\n")
+            assert (status, json.loads(body)["error"]["code"]) == (429, "rate_limit_exceeded")
             assert (await gateway.ask("freeuser2"))[0] == 200, "another user's quota is another's"
 
     in_loop(work())
