@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import pytest
 import yaml
 
@@ -20,7 +22,7 @@ from enforcement.routing import Paths
 from sandbox.instance import LOOPBACK
 from sandbox.kube import Kube
 from sandbox.real.lifecycle import TOOLS
-from sandbox.real.supervisor import states
+from sandbox.real.supervisor import State, states
 from sandbox.toolbox import cached_path
 from sandbox.tools.declarations import TOOLS as DECLARED
 from tests.conformance.ext_authz import Answer, check
@@ -49,6 +51,7 @@ KINDS = (
     ("kuadrant.io/v1alpha1", "TokenRateLimitPolicy"),
     ("extensions.kuadrant.io/v1alpha1", "TelemetryPolicy"),
 )
+PATIENCE = 60.0
 SECONDS = {"1m": 60, "2m": 120, "24h": 86400}
 
 
@@ -221,6 +224,23 @@ def test_the_real_authorino_and_our_account_of_it_answer_alike(cluster: Cluster)
         ("premium", FULL): (200, ""),
     }
     assert {case: (answers[*case, chat].status, _code(answers[*case, chat].body)) for case in expected} == expected
+
+
+def test_an_operator_that_dies_is_started_again_and_says_that_it_is_ready(tree: Tree, cluster: Cluster) -> None:
+    assert cluster.objects
+
+    def operator() -> State:
+        return next(each for each in states(tree.sandbox) if each.program == "kuadrant-operator")
+
+    first = operator()
+    assert first.pid is not None
+    psutil.Process(first.pid).kill()
+    deadline = time.monotonic() + PATIENCE
+    while not (operator().pid not in {None, first.pid} and operator().ready):
+        assert time.monotonic() < deadline, operator()
+        time.sleep(0.2)
+    log = (tree.sandbox.folder / "operators" / "supervisor.log").read_text()
+    assert "kuadrant-operator: ended with code -9" in log
 
 
 def test_a_second_up_changes_nothing_and_a_destroy_leaves_nothing(tree: Tree, cluster: Cluster) -> None:

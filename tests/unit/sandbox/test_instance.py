@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.instance import LOOPBACK, Sandbox, SandboxError, home_folder
+from sandbox.instance import LOOPBACK, Operators, Sandbox, SandboxError, home_folder
+from sandbox.lifecycle import with_operators
 
 
 def test_ports_are_remembered(tmp_path: Path) -> None:
@@ -64,3 +65,17 @@ def test_the_home_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 def test_the_folder_is_for_its_owner_only(tmp_path: Path) -> None:
     assert Sandbox.open("a", tmp_path).folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_who_does_the_operators_work_is_remembered_with_other_ports_too(tmp_path: Path) -> None:
+    assert Sandbox.open("a", tmp_path).operators is Operators.PLAYED
+    with_operators(Sandbox.open("a", tmp_path), Operators.REAL)
+    Sandbox.open("a", tmp_path).with_new_ports()
+    assert Sandbox.open("a", tmp_path).operators is Operators.REAL
+
+
+def test_a_sandbox_that_stands_keeps_its_operators_and_says_how_to_have_others(tmp_path: Path) -> None:
+    sandbox = Sandbox.open("a", tmp_path)
+    sandbox.kwok_folder.mkdir(parents=True)
+    with pytest.raises(SandboxError, match="stands with played operators; take it down first"):
+        with_operators(sandbox, Operators.REAL)
