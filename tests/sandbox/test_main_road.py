@@ -169,11 +169,15 @@ def test_the_simulation_decides_a_recorded_trace_as_the_gateway_did(tree: Tree, 
 
 
 @pytest.mark.usefixtures("first_up")
-def test_one_tiers_token_limit_is_one_update_of_that_policy(tree: Tree, edit: Callable[[str, str], None]) -> None:
+def test_one_tiers_token_limit_is_one_field_of_that_policy_and_of_what_tells_of_it(
+    tree: Tree, edit: Callable[[str, str], None]
+) -> None:
     edit("tokens: 100 per 1m", "tokens: 120 per 1m")
     preview = tree.json("preview", "--expect-no-changes", code=4)
-    assert [(step["op"], step["type"].split(":")[-1], step["diff"]) for step in preview["steps"]] == [
-        ("update", "TokenRateLimitPolicy", ["spec.limits.free.rates[0].limit"])
+    assert sorted((step["op"], step["name"], step["diff"]) for step in preview["steps"]) == [
+        ("update", "gateway-token-limits", ["spec.limits.free.rates[0].limit"]),
+        # Budgets are told in shares of the limit.
+        ("update", "rules-maas-quotas", ["spec.groups[0].rules[3].expr"]),
     ]
 
 
@@ -185,7 +189,7 @@ def test_a_new_model_is_its_own_objects_and_what_lists_models(tree: Tree, edit: 
     created = {(s["type"].split(":")[-1], s["name"]) for s in preview["steps"] if s["op"] == "create"}
     assert created == {("InferenceService", "model-second"), ("HTTPRoute", "route-second")}
     others = {s["name"] for s in preview["steps"] if s["op"] != "create"}
-    assert others == set(), "nothing else lists the models by name"
+    assert others == {"gateway-auth", "rules-maas-catalogue", "rules-maas-prices"}, "what lists the models by name"
 
 
 @pytest.mark.usefixtures("first_up")
