@@ -135,9 +135,13 @@ HELM = Family(
         "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": "34",
     },
 )
+# renovate: datasource=github-releases depName=Kuadrant/kuadrant-operator
 KUADRANT_OPERATOR = Family("kuadrant-operator", "v1.4.2")
+# renovate: datasource=github-releases depName=Kuadrant/limitador-operator
 LIMITADOR_OPERATOR = Family("limitador-operator", "v0.15.0")
+# renovate: datasource=github-releases depName=Kuadrant/authorino-operator
 AUTHORINO_OPERATOR = Family("authorino-operator", "v0.26.0")
+# renovate: datasource=github-releases depName=Kuadrant/authorino
 AUTHORINO = Family("authorino", "v0.25.0")
 
 # renovate: datasource=github-releases depName=prometheus/prometheus
