@@ -170,7 +170,7 @@ def test_a_tier_and_a_model_change_by_up_while_traffic_flows_and_no_request_is_l
     assert [chat(flo) for _ in range(4)] == [200, 200, 200, 429]
     content = yaml.safe_load(tree.settings.read_text())
     content["config"]["maas:users"]["flo"] = {"tier": "many"}
-    content["config"]["maas:models"]["simulator"]["args"] = ["--max-num-seqs=64"]
+    content["config"]["maas:models"]["simulator"]["maxSequences"] = 64
     tree.settings.write_text(yaml.safe_dump(content))
     with Traffic(of(tree, "eve")) as eve, Traffic(of(tree, "gil")) as gil:
         code, out, err = tree.run("up")
