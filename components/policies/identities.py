@@ -142,12 +142,13 @@ def _split(text: str) -> str:
 
 def _claimed_text(claim: tuple[str, ...]) -> str:
     """A claim as text; empty where it is missing or something else."""
-    return cel_let("c", cel_at(_IDENTITY, claim), 'type(c) == string ? c : ""')
+    return cel_let("c", cel_at(_IDENTITY, claim), 'type(c) == string ? c : ""') if claim else '""'
 
 
 def _claimed_list(claim: tuple[str, ...]) -> str:
     """A claim that is a list, or one text that stands for a list of one; empty where it is missing."""
-    return cel_let("c", cel_at(_IDENTITY, claim), 'type(c) == list ? c : (c == "" ? [] : [c])')
+    # Without a claim the type is known beforehand, and the alternatives would not fit together.
+    return cel_let("c", cel_at(_IDENTITY, claim), 'type(c) == list ? c : (c == "" ? [] : [c])') if claim else "[]"
 
 
 def _highest(tiers: Mapping[str, Tier], groups: str, by_tier: Mapping[str, Iterable[str]], otherwise: str) -> str:
