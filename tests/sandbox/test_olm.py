@@ -26,7 +26,8 @@ from tests.unit.config.bad import GOOD
 pytestmark = pytest.mark.sandbox
 
 Object = dict[str, Any]
-V1ALPHA1 = "operators.coreos.com/v1alpha1"
+V1ALPHA1, GROUPS = "operators.coreos.com/v1alpha1", "operators.coreos.com/v1"
+GATEWAY_API = "gateway.networking.k8s.io/v1"
 NAMESPACE = "kuadrant-by-olm"
 PACKAGE = "kuadrant-operator"
 CSV = "kuadrant-operator.v1.0.0"
@@ -121,6 +122,62 @@ def test_destroy_takes_the_operator_and_all_that_olm_made_of_it(run: Run) -> Non
     assert run.get("ClusterServiceVersion", CSV) is None, "OLM itself would have left it running"
     assert run.get("Subscription", PACKAGE) is None
     with_kube(run.sandbox, gone)
+
+
+def test_what_is_on_the_cluster_already_is_taken_over_and_not_refused(run: Run) -> None:
+    run.program.platform = {"profile": "openshift"}
+    theirs: dict[str, str] = {"theirs": "kept"}
+    group, catalog = f"{NAMESPACE}-operators", f"{PACKAGE}-catalog"
+    where: Object = {"namespace": NAMESPACE, "labels": theirs}
+    objects: list[Object] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": theirs}},
+        {"apiVersion": GROUPS, "kind": "OperatorGroup", "metadata": {"name": group, **where}, "spec": {}},
+        {
+            "apiVersion": V1ALPHA1,
+            "kind": "CatalogSource",
+            "metadata": {"name": catalog, **where},
+            "spec": {"sourceType": "grpc", "image": "quay.io/kuadrant/kuadrant-operator-catalog:v0.0.1"},
+        },
+        {
+            "apiVersion": V1ALPHA1,
+            "kind": "Subscription",
+            "metadata": {"name": PACKAGE, **where},
+            "spec": {"name": PACKAGE, "source": catalog, "sourceNamespace": NAMESPACE, "channel": "stable"},
+        },
+        {
+            "apiVersion": GATEWAY_API,
+            "kind": "GatewayClass",
+            "metadata": {"name": "openshift-default", "labels": theirs},
+            "spec": {"controllerName": "openshift.io/gateway-controller/v1"},
+        },
+    ]
+
+    async def make(kube: Kube) -> None:
+        for each in objects:
+            await kube.create(each, field_manager="somebody")
+
+    async def found(kube: Kube) -> list[Object]:
+        there: list[Object | None] = []
+        for each in objects:
+            meta = each["metadata"]
+            there.append(await kube.get(each["apiVersion"], each["kind"], meta["name"], meta.get("namespace")))
+        return [each for each in there if each]
+
+    with_kube(run.sandbox, make)
+    try:
+        assert set(run.up()) == {"create"}
+        taken = with_kube(run.sandbox, found)
+        assert len(taken) == len(objects)
+        for each in taken:
+            labels = each["metadata"]["labels"]
+            assert labels["theirs"] == "kept", each["kind"]
+            assert labels["app.kubernetes.io/managed-by"] == "pulumi", each["kind"]
+        image = next(each for each in taken if each["kind"] == "CatalogSource")["spec"]["image"]
+        assert image != objects[2]["spec"]["image"], "our fields are set"
+        assert set(run.up()) == {"same"}
+    finally:
+        run.stack.destroy()
+        with_kube(run.sandbox, lambda kube: kube.delete(GATEWAY_API, "GatewayClass", "openshift-default"))
 
 
 def test_operators_that_openshift_has_by_olm_are_installed_side_by_side(run: Run) -> None:
