@@ -23,7 +23,7 @@ from components.operators.environment import (
 from components.operators.helm import HelmRelease
 from components.operators.installation import Installation
 from components.operators.manifest import GATEWAY_API, GatewayApiCrds
-from components.operators.olm import OLM_GROUPS, SHARED_NAMESPACES, OlmPackage, operator_group_spec
+from components.operators.olm import OLM_GROUPS, SHARED_NAMESPACES, TAKEN_OVER, OlmPackage, operator_group_spec
 from components.operators.preinstalled import Preinstalled
 from config.platform import Install, Profile
 
@@ -188,7 +188,7 @@ class Operators(Layer):
                     name,
                     api_version=OLM_GROUPS,
                     kind="OperatorGroup",
-                    metadata=self.metadata(name, namespace),
+                    metadata=self.metadata(name, namespace, annotations=TAKEN_OVER),
                     spec=operator_group_spec(),
                     opts=self.options(depends_on=place, ready_within=within),
                 )

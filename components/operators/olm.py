@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from components.layer import Site, wait_for
+from components.layer import FORCE, Site, wait_for
 from components.operators.installation import Installation
 
 OLM = "operators.coreos.com/v1alpha1"
@@ -20,6 +20,9 @@ SHARED_NAMESPACES = frozenset({"openshift-operators"})
 CATALOG_READY = "jsonpath={.status.connectionState.lastObservedState}=READY"
 AT_LATEST = "jsonpath={.status.state}=AtLatestKnown"
 CSV_SUCCEEDED = "jsonpath={.status.phase}=Succeeded"
+
+TAKEN_OVER = FORCE
+"""Annotation of what may be there already: with `install: olm` it is the stack's, whoever wrote its fields before."""
 
 
 @dataclass(frozen=True)
@@ -137,14 +140,16 @@ class OlmPackage(Installation):
                 package.catalog.name,
                 api_version=OLM,
                 kind="CatalogSource",
-                metadata=self.metadata(package.catalog.name, package.catalog.namespace, wait_for(CATALOG_READY)),
+                metadata=self.metadata(
+                    package.catalog.name, package.catalog.namespace, {**TAKEN_OVER, **wait_for(CATALOG_READY)}
+                ),
                 spec=spec,
                 opts=self.options(),
             )
             catalogs.append(catalog)
         subscription = Subscription(
             package.name,
-            self.metadata(package.name, package.namespace, wait_for(subscription_ready(package))),
+            self.metadata(package.name, package.namespace, {**TAKEN_OVER, **wait_for(subscription_ready(package))}),
             subscription_spec(package),
             self.options(depends_on=catalogs),
         )
