@@ -89,8 +89,8 @@ def external_rules(model: Model, prefix: str, more_credentials: Sequence[str] = 
 
     if prefix:
         place = {"type": "PathPrefix", "value": f"{prefix}{_BASE}"}
-        matches = [{"method": method, "path": place} for method in ("POST", "GET")]
-        return [rule(matches, {"type": "ReplacePrefixMatch", "replacePrefixMatch": endpoint.path or "/"})]
+        # One match: the CRD allows a rule that rewrites a prefix no more.
+        return [rule([{"path": place}], {"type": "ReplacePrefixMatch", "replacePrefixMatch": endpoint.path or "/"})]
     return [
         rule(
             [{"method": method, "path": {"type": "Exact", "value": path}}],

@@ -65,9 +65,8 @@ def _model_rule(backend: Backend, more_credentials: Sequence[str]) -> dict[str, 
     # The router applies it after Kuadrant's filter has read the headers.
     filters: list[dict[str, Any]] = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": remove}}]
     if backend.prefix:
-        # One prefix is rewritten in one way, so the AuthPolicy alone says which paths below it there are.
-        prefix = {"type": "PathPrefix", "value": backend.prefix}
-        matches = [{"method": "POST", "path": prefix}, {"method": "GET", "path": prefix}]
+        # The CRD lets a rule that rewrites a prefix have one match: the AuthPolicy alone says what there is below it.
+        matches: list[dict[str, Any]] = [{"path": {"type": "PathPrefix", "value": backend.prefix}}]
         rewritten = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
         filters.append({"type": "URLRewrite", "urlRewrite": {"path": rewritten}})
     else:

@@ -175,7 +175,7 @@ def served_names_differ(models: Models) -> Iterator[Problem]:
 
 
 _ROUTE_RULES = 16
-"""An HTTPRoute's most, in the Gateway API's CRD; each model is one rule with two of its 128 matches."""
+"""An HTTPRoute's most, in the Gateway API's CRD; each model is one rule, with one of its 128 matches."""
 
 
 def one_route_holds_every_model(models: Models, routing: Routing) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cli.recorder import Recording, record, stack_config
 from tests.catalogue import ENTRIES, configured
+from tests.unit.components.sources import EVERY_SOURCE
 
 CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 _EVERY_SIZE = {
@@ -23,7 +24,16 @@ VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "plain": ("dev", {}),
     "cluster-ip": ("dev", {"gateway": {"expose": "clusterIP"}}),
     "node-port": ("dev", {"gateway": {"expose": "nodePort", "nodePorts": {"http": 30080}}}),
-    "other-class": ("dev", {"gateway": {"className": "cilium", "resources": None}}),
+    "other-class": (
+        "dev",
+        {
+            "gateway": {
+                "className": "cilium",
+                "resources": None,
+                "guard": {"lowerCaseHost": False, "errorBodies": False},
+            }
+        },
+    ),
     "self-signed": ("dev", {"gateway": {"tls": {"mode": "self-signed"}}}),
     "self-signed-redirect": (
         "dev",
@@ -64,6 +74,7 @@ VARIANTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         "dev",
         {"identity": {"apiKeys": {"backend": "externalSecrets", "store": {"name": "vault"}, "remoteProperty": "key"}}},
     ),
+    "every-identity": ("dev", EVERY_SOURCE),
     "development": (
         "dev",
         {

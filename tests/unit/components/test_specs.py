@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from components.endpoints import external_rules
 from components.identity import key_annotations, key_labels, key_secret_name, key_selector
 from components.kserve import inferenceservice_settings, settings_hash
 from components.models.pods import model_args
@@ -176,3 +177,12 @@ def test_the_policy_looks_for_the_secrets_that_there_are() -> None:
     external = ApiKeySource.model_validate({"backend": "externalSecrets", "store": {"name": "vault"}})
     assert key_selector(existing, "dev") == {"app": "keys"}
     assert key_selector(ApiKeySource(), "dev") == key_labels("dev") == key_selector(external, "dev")
+
+
+def test_a_rule_that_rewrites_a_prefix_has_one_match() -> None:
+    outside = Model.model_validate({"source": "https://api.example.com/v1", "profile": "external"})
+    rules = [
+        *model_route_spec(TARGET, "models.example.com", [Backend("/a", "a-predictor", 80)])["rules"],
+        *external_rules(outside, "/b"),
+    ]
+    assert [len(rule["matches"]) for rule in rules] == [1, 1], "the Gateway API's CRD refuses more"

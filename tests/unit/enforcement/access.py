@@ -261,7 +261,7 @@ def code(decision: Decision) -> str:
 def routed(ask: Ask, *, by_path: bool) -> bool:
     """Whether there is a route at all; without one the gateway answers 404, and no model is reached."""
     if by_path:
-        return ask.model in MODELS and ask.method in {"GET", "POST"}
+        return ask.model in MODELS
     path = ask.path.partition("?")[0]
     listing = ask.method == "GET" and (path in {"/health", "/v1/models"} or path.startswith("/v1/models/"))
     inference = ask.method == "POST" and path in {CHAT, "/v1/completions", "/v1/embeddings"}
