@@ -107,13 +107,13 @@ def plan(*, fast: bool) -> list[Group]:
                     shows_output=True,
                 ),
             ),
-            40,
+            90,
         ),
     ]
     if not fast:
         # One after the other: each test brings its own control plane, and two of them share two cores badly.
         sandbox = Check("pytest: sandbox", (*_PYTHON, "pytest", "-m", "sandbox", "tests"), shows_output=True)
-        groups.append(Group((sandbox,), 800))
+        groups.append(Group((sandbox,), 1700))
     return groups
 
 
