@@ -16,7 +16,7 @@ from sandbox import processes
 from sandbox.instance import LOOPBACK, Sandbox, SandboxError, port_is_free
 from sandbox.kubeconfig import Connection, KubeconfigError
 from sandbox.progress import Step
-from sandbox.tools.files import write_whole
+from sandbox.tools.files import last_lines, write_whole
 
 TOOLS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "kwokctl", "kubectl")
 """What has to be found before a control plane can be started."""
@@ -328,8 +328,5 @@ def _report(sandbox: Sandbox, what: str) -> str:
     """One error with the end of each program's log."""
     lines = [f"sandbox {sandbox.name}: {what}"]
     for log in sorted((sandbox.cluster_folder / "logs").glob("*.log")):
-        with log.open("rb") as content:
-            content.seek(max(0, log.stat().st_size - 4000))
-            last = content.read().decode(errors="replace").strip().splitlines()[-_LOG_LINES:]
-        lines += [f"  {log}:", *(f"    {line[:300]}" for line in last)]
+        lines += [f"  {log}:", *(f"    {line}" for line in last_lines(log, _LOG_LINES))]
     return "\n".join(lines)

@@ -56,11 +56,7 @@ def auth_policy_spec(target: Mapping[str, str], settings: Settings, stack: str) 
                 },
                 "unauthenticated": _denial(
                     401,
-                    {
-                        "value": error_body(
-                            "invalid_api_key", "No valid credential was sent. Send it as: Authorization: Bearer <key>"
-                        )
-                    },
+                    {"value": error_body("invalid_api_key", _NO_CREDENTIAL)},
                     # What is set here replaces Authorino's own challenge.
                     {"www-authenticate": {"value": 'Bearer realm="maas"'}},
                 ),

@@ -27,7 +27,7 @@ import yaml
 from sandbox.instance import LOOPBACK, Sandbox
 from sandbox.kube import ApiError, Kube
 from sandbox.real.catalogue import PROGRAMS, Addresses, Program
-from sandbox.tools.files import write_whole
+from sandbox.tools.files import last_lines, write_whole
 
 Object = dict[str, Any]
 
@@ -150,7 +150,7 @@ class Supervisor:
         lasted = time.monotonic() - one.started
         one.pause = _FIRST_PAUSE_SECONDS if lasted > _STEADY_SECONDS else min(one.pause * 2, _LONGEST_PAUSE_SECONDS)
         one.not_before = time.monotonic() + one.pause
-        last = " | ".join(_last_lines(log_of(self._sandbox, one.program.tool)))
+        last = " | ".join(last_lines(log_of(self._sandbox, one.program.tool), _LAST_LINES, 200))
         _say(
             one,
             f"ended with code {one.process.returncode} after {lasted:.0f} s, "
@@ -259,16 +259,6 @@ def _say(one: _Running, what: str) -> None:
 
 def _hash(template: Object) -> str:
     return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _last_lines(log: Path) -> list[str]:
-    try:
-        with log.open("rb") as content:
-            content.seek(max(0, log.stat().st_size - 4000))
-            lines = content.read().decode(errors="replace").strip().splitlines()
-    except OSError:
-        return []
-    return [line[:200] for line in lines[-_LAST_LINES:]]
 
 
 def _state_file(sandbox: Sandbox) -> Path:

@@ -1,4 +1,4 @@
-"""Putting finished things into the cache whole, or not at all."""
+"""Putting finished things into the cache whole, or not at all; reading the end of what a program wrote."""
 
 import os
 import shutil
@@ -61,3 +61,17 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def last_lines(log: Path, most: int, widest: int = 300) -> list[str]:
+    """The end of a log: at most so many lines, each cut off at a width; none where the file cannot be read.
+
+    Only the last 4,000 bytes are looked at: a log may be of any size.
+    """
+    try:
+        with log.open("rb") as content:
+            content.seek(max(0, log.stat().st_size - 4000))
+            lines = content.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return []
+    return [line[:widest] for line in lines[-most:]]
