@@ -1,7 +1,7 @@
 """Load on the sandbox's gateway: requests a second, added latency, memory over time.
 
     .venv/bin/python -m benchmarks.gateway load --models 1 20 100 --keys 1000 --seconds 15
-    .venv/bin/python -m benchmarks.gateway soak --models 20 --keys 1000 --rate 200 --minutes 10
+    .venv/bin/python -m benchmarks.gateway soak --models 20 --keys 1000 --minutes 10
 
 The gateway runs as in a sandbox, in a process of its own with the simulators in another; only the API server is left
 out: the objects are what the program makes of a stack with that many models and keys. The load comes from this process,
@@ -17,9 +17,10 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle, product
 from typing import Any
 
 import aiohttp
@@ -29,7 +30,7 @@ from aiohttp import web
 from cli.recorder import record, stack_config
 from sandbox.gateway.backends import Backends
 from sandbox.gateway.gates import Gates
-from sandbox.gateway.journal import Journal
+from sandbox.gateway.journal import TRACED, Journal
 from sandbox.gateway.models import models_of
 from sandbox.gateway.proxy import Proxy
 from sandbox.gateway.telemetry import Telemetry
@@ -40,6 +41,7 @@ _CHAT = "/v1/chat/completions"
 _CONCURRENCY = 32
 _CONNECTIONS = 64
 _LONGEST_MINUTES = 30
+_LONGEST_FILL = 900.0
 _TIERS = {
     "free": {"level": 0, "requests": "9000000 per 24h", "tokens": "900000000 per 24h", "price": 0.005},
     "premium": {"level": 1, "requests": "9000000 per 24h", "tokens": ["900000000 per 1h", "900000000 per 24h"]},
@@ -194,13 +196,30 @@ async def open_loop(ask: Ask, seconds: float, rate: float, keep: int = 200_000) 
     return figures
 
 
-def asker(session: aiohttp.ClientSession, at: Target, *, direct: bool = False, stream_share: float = 0.0) -> Ask:
-    """A request of a random user to a random model; `direct` goes past the gateway. No answer is status 0."""
-    chance = random.Random(_SEED)  # noqa: S311 - the same requests in each run
+Pairs = Iterator[tuple[str, int]]
+
+
+def at_random(at: Target, chance: random.Random) -> Pairs:
+    """Models and users by chance, without end."""
     names = sorted(at.direct)
+    while True:
+        yield chance.choice(names), chance.randrange(at.keys)
+
+
+def asker(
+    session: aiohttp.ClientSession,
+    at: Target,
+    *,
+    direct: bool = False,
+    stream_share: float = 0.0,
+    pairs: Pairs | None = None,
+) -> Ask:
+    """A request of a random user to a random model, or of `pairs`; `direct` goes past the gateway. No answer is 0."""
+    chance = random.Random(_SEED)  # noqa: S311 - the same requests in each run
+    asked = pairs or at_random(at, chance)
 
     async def ask() -> int:
-        model, user = chance.choice(names), chance.randrange(at.keys)
+        model, user = next(asked)
         port = at.direct[model] if direct else at.port
         body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 16}
         if chance.random() < stream_share:
@@ -241,9 +260,31 @@ async def load(models: int, keys: int, seconds: float) -> None:
         say(f"  memory: gateway {at.memory()[0]:.0f} MiB, simulators {at.memory()[1]:.0f} MiB")
 
 
-async def soak(models: int, keys: int, rate: float, minutes: float) -> None:
-    """Print memory and latency, minute by minute."""
+async def fill(session: aiohttp.ClientSession, at: Target) -> Figures:
+    """Fill what the gateway keeps, as fast as it goes: a counter for each user and model, and its trace."""
+    every = list(product(sorted(at.direct), range(at.keys)))
+    requests = max(len(every), TRACED)
+    ask = asker(session, at, pairs=cycle(every))
+    figures, began, left = Figures(0), time.perf_counter(), requests
+
+    async def caller() -> None:
+        nonlocal left
+        while left > 0 and time.perf_counter() - began < _LONGEST_FILL:
+            left -= 1
+            figures.statuses[await ask()] += 1
+
+    await asyncio.gather(*(caller() for _ in range(_CONCURRENCY)))
+    figures.seconds = time.perf_counter() - began
+    return figures
+
+
+async def soak(models: int, keys: int, rate: float | None, minutes: float) -> None:
+    """Print memory and latency, minute by minute, once everything that is bounded is full."""
     async with target(models, keys) as at, _session() as session:
+        say(f"{models} models, {keys} keys: first as fast as it goes, until what the gateway keeps is full")
+        filled = await fill(session, at)
+        say(f"  {filled.statuses.total()} requests, {filled.rate:.0f}/s, {dict(filled.statuses)}")
+        rate = rate or filled.rate / 2
         ask = asker(session, at, stream_share=0.25)
         sizes: list[float] = []
         for minute in range(int(min(minutes, _LONGEST_MINUTES))):
@@ -274,7 +315,7 @@ def main() -> None:
     parser.add_argument("--models", type=int, nargs="+", default=[20])
     parser.add_argument("--keys", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=15)
-    parser.add_argument("--rate", type=float, default=100, help="of the soak, requests a second")
+    parser.add_argument("--rate", type=float, help="of the soak, requests a second; half of the most where not given")
     parser.add_argument("--minutes", type=float, default=10)
     options = parser.parse_args()
     match options.what:

@@ -12,7 +12,8 @@ from enforcement.request import Request
 
 _DECISIONS = 500
 _USERS = 5000
-_TRACED = 50_000
+TRACED = 50_000
+"""Requests that the trace holds."""
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Journal:
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=_DECISIONS)
         self._users: OrderedDict[str, dict[tuple[object, ...], Counter]] = OrderedDict()
-        self._trace: deque[tuple[float, str]] = deque(maxlen=_TRACED)
+        self._trace: deque[tuple[float, str]] = deque(maxlen=TRACED)
 
     def note(self, request: Request, decision: Decision, now: float) -> Entry:
         """Take note of a decision. The query stays out: keys may be in it."""
