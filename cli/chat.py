@@ -70,6 +70,8 @@ class Chat:
 
 def left(counter: dict[str, Any]) -> str:
     """What is left of one counter, for people."""
+    if counter["max"] is None:
+        return f"unlimited {counter['counts']}"
     rest = max(0, counter["max"] - counter["used"])
     ends = f" for {counter['endsInSeconds']:.0f} s" if counter["endsInSeconds"] else ""
     return f"{rest} of {counter['max']} {counter['counts']} left{ends}"

@@ -14,6 +14,7 @@ from cli.leftovers import Leftover
 from cli.stackfile import mapping
 from cli.tracker import Diagnostic, Step, Tracker
 from cli.urns import label, type_of
+from config.values import UNLIMITED
 
 _RESULTS = {Exit.OK: "succeeded", Exit.CHANGES: "changes", Exit.CONFIG: "refused", Exit.INTERRUPTED: "interrupted"}
 _MARKS = {"create": "+", "update": "~", "delete": "-", "replace": "±", "import": "="}
@@ -162,8 +163,11 @@ def usage(counters: Mapping[str, Any]) -> RenderableType:
     table = _table("Usage", "user", "model's route", "limit", "counts", "used", "of", "window", "ends in")
     for user, all_ in sorted(counters.items()):
         for each in all_:
-            row = [each[key] for key in ("route", "limit", "counts", "used", "max")]
-            table.add_row(user, *map(_word, row), f"{each['windowSeconds']} s", f"{each['endsInSeconds']:.0f} s")
+            row = [each[key] for key in ("route", "limit", "counts", "used")]
+            most = UNLIMITED if each["max"] is None else each["max"]
+            table.add_row(
+                user, *map(_word, (*row, most)), f"{each['windowSeconds']} s", f"{each['endsInSeconds']:.0f} s"
+            )
     return table if table.row_count else Text("No window runs: nobody has called a model of late.")
 
 

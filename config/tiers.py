@@ -45,6 +45,14 @@ class Tier(Model):
     models: dict[DnsLabel, ModelLimits] = Field(default_factory=dict)
     """Other limits for some models, by the model's name."""
 
+    @property
+    def limits_requests(self) -> bool:
+        """Whether it, or an exception for a model, limits requests: the limiter is asked once more for a request then.
+
+        Every tier has a token limit, be it one that is never reached.
+        """
+        return any(each.requests is not None and each.requests.rates for each in (self, *self.models.values()))
+
 
 Tiers = Annotated[dict[DnsLabel, Tier], Field(min_length=1)]
 """The tiers by name."""

@@ -5,6 +5,7 @@ from typing import Annotated, Self, cast
 
 from pydantic import AfterValidator, ConfigDict, Field, RootModel, model_validator
 
+from config.figures import NEVER_REACHED
 from config.model import Model
 from config.problems import RefusalError
 
@@ -116,7 +117,7 @@ def amount(quantity: str) -> float:
 
 UNLIMITED = "unlimited"
 _RATE = re.compile(r"^\s*([0-9][0-9_]*)\s+per\s+(\S+)\s*$")
-_LIMIT_MOST = 2**53  # beyond it JSON numbers lose digits on the way to the cluster
+_LIMIT_MOST = NEVER_REACHED - 1  # beyond it JSON numbers lose digits on the way to the cluster
 
 
 class Rate(Model):

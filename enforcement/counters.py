@@ -6,6 +6,8 @@ Held against Limitador's own library by tests/differential.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from config.figures import is_reached
+
 
 @dataclass(frozen=True)
 class Counter:
@@ -24,6 +26,11 @@ class Counter:
     name: str = ""
     key: tuple[object, ...] = field(init=False, repr=False, compare=False)
     """What two counters have to share to be one."""
+
+    @property
+    def most(self) -> int | None:
+        """What it may reach; None where tokens are only counted."""
+        return self.max_value if is_reached(self.max_value) else None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", (self.namespace, self.seconds, self.conditions, self.variables))

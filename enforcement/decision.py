@@ -477,4 +477,7 @@ def _refuse(decision: Decision, status: int, body: str, headers: Mapping[str, st
 
 def _shown(counter: Counter, counters: Counters, now: float) -> str:
     who = ", ".join(value for _, value in counter.variables) or "all together"
-    return f"{counter.name} for {who}: {counters.value(counter, now)} of {counter.max_value} in {counter.seconds} s"
+    used = counters.value(counter, now)
+    if counter.most is None:
+        return f"{counter.name} for {who}: {used} in {counter.seconds} s, unlimited"
+    return f"{counter.name} for {who}: {used} of {counter.most} in {counter.seconds} s"

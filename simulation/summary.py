@@ -182,7 +182,7 @@ def _peak_json(peak: Peak) -> Mapping[str, Any]:
         "route": counter.namespace,
         "counter": dict(counter.variables),
         "seconds": counter.seconds,
-        "maximum": counter.max_value,
+        "maximum": counter.most,
         "mostUsed": peak.used,
         "began": peak.began,
         "refused": peak.refused,

@@ -158,17 +158,17 @@ class _Lines(dict[str, Line]):
             line.cost += count * tiers[who.tier].price * self._factors.get(model, Decimal(1))
 
     def add_calls(self, who: _Who, calls: Decimal, hits: Decimal) -> None:
-        """Calls of the limiter as requests: two for one request of a tier with both kinds of limits.
+        """Calls of the limiter as requests: two for one request of a tier that limits requests, too.
 
         Hits without a model are requests that passed the request limit; where no hit has one, tokens are among them.
         """
-        limits, line = _limits(self._settings, who.tier), self.of(who)
-        requests = calls
+        tiers, line = self._settings.tiers, self.of(who)
         if self._settings.observability.telemetry_labels.model:
-            requests = max(calls - hits, _ZERO) if "tokens" in limits else calls
-        elif "tokens" in limits:
-            requests = calls / 2 if "requests" in limits else calls
-            self.add_tokens(who, UNKNOWN, max(hits - requests, _ZERO) if "requests" in limits else hits)
+            requests = max(calls - hits, _ZERO)
+        else:
+            limited = who.tier not in tiers or tiers[who.tier].limits_requests
+            requests = calls / 2 if limited else calls
+            self.add_tokens(who, UNKNOWN, max(hits - requests, _ZERO) if limited else hits)
         line.requests = (line.requests or _ZERO) + requests
 
 
@@ -195,18 +195,6 @@ def _lines(settings: Settings, by: By, grown: Growth) -> dict[str, Line]:
         else:
             lines.add_calls(who, count, hits[who])
     return {name: each for name, each in lines.items() if by is not By.MODEL or name != UNKNOWN or each.tokens}
-
-
-def _limits(settings: Settings, tier: str) -> set[str]:
-    """Which kinds of limits a tier has: each makes a call of its own, and without a token limit no tokens are told."""
-    if tier not in settings.tiers:
-        return {"tokens", "requests"}
-    limits = (settings.tiers[tier], *settings.tiers[tier].models.values())
-    return {
-        kind
-        for kind in ("tokens", "requests")
-        if any((allowance := getattr(each, kind)) is not None and allowance.rates for each in limits)
-    }
 
 
 def _who(labels: Mapping[str, str], settings: Settings) -> _Who:
@@ -250,14 +238,9 @@ def _about_records(settings: Settings, period: Period, grown: Growth) -> list[st
 
 def _about_prices(settings: Settings, grown: Growth) -> list[str]:
     """Usage that is in no price."""
-    notes: list[str] = []
     used = {_who(dict(series), settings).tier for series, value in grown.by_series.items() if value}
-    for tier in sorted(used):
-        if tier not in settings.tiers:
-            notes.append(f"Tier {tier} is none of the stack's: its tokens have no price.")
-        elif "tokens" not in _limits(settings, tier):
-            notes.append(f"Tier {tier} has no token limit, so its tokens are not counted and cost nothing here.")
-    return notes
+    unknown = sorted(used - settings.tiers.keys())
+    return [f"Tier {tier} is none of the stack's: its tokens have no price." for tier in unknown]
 
 
 def _time(seconds: Decimal) -> str:

@@ -6,6 +6,7 @@ from typing import Any, cast
 from cli.diff.changes import Action, Change
 from cli.diff.snapshot import Item, Snapshot
 from cli.stackfile import mapping
+from config.figures import is_reached
 from enforcement.limits import window_seconds
 
 _LIMIT_POLICIES = {"RateLimitPolicy", "TokenRateLimitPolicy"}
@@ -102,12 +103,15 @@ def _storage(item: Item | None) -> Mapping[str, Any]:
 
 
 def _counted(snapshot: Snapshot) -> dict[Limit, tuple[set[int], set[str]]]:
-    """Windows in seconds and counter expressions of each limit."""
+    """Windows in seconds and counter expressions of each limit; what only counts tokens is none."""
     found: dict[Limit, tuple[set[int], set[str]]] = {}
     for item in snapshot.items:
         if item.kind in _LIMIT_POLICIES:
             for name, limit in limits_of(item).items():
-                windows = {window_seconds(str(each["window"])) for each in _list(limit, "rates")}
+                rates = [each for each in _list(limit, "rates") if is_reached(int(each["limit"]))]
+                if not rates:
+                    continue
+                windows = {window_seconds(str(each["window"])) for each in rates}
                 counters = {str(each["expression"]) for each in _list(limit, "counters")}
                 found[f"{item.kind} {item.place}", name] = (windows, counters)
     return found

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from config.values import UNLIMITED
 from simulation.replay import Peak, Result
 from simulation.summary import (
     Change,
@@ -124,7 +125,7 @@ def _window(peak: Peak) -> list[str]:
         f"{peak.kind}: {counter.name}",
         whose(peak),
         counter.namespace,
-        f"{counter.max_value} in {counter.seconds} s",
+        UNLIMITED if counter.most is None else f"{counter.most} in {counter.seconds} s",
         str(peak.used),
         datetime.fromtimestamp(peak.began, UTC).strftime("%Y-%m-%d %H:%M:%S"),
         str(peak.refused),

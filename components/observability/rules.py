@@ -80,25 +80,20 @@ USAGE = RuleFile(
         record("maas:request_hits:increase1m", growth('authorized_hits{model=""}', WITHOUT_MODEL, _LIMITADOR_UP)),
         record("maas:calls:increase1m", growth("authorized_calls", WITHOUT_MODEL, _LIMITADOR_UP)),
         record("maas:limited:increase1m", growth("limited_calls", WITHOUT_MODEL, _LIMITADOR_UP)),
-        # The request limit and the token limit of a tier ask the limiter once each: a request is two calls where both
-        # exist. Request hits are the calls of the request limit: what is left passed both.
+        # The request limit and the token limit of a tier ask the limiter once each, and every tier has the latter.
+        # Request hits are the calls of the request limit: what is left passed both.
         record(
             "maas:requests:increase1m",
-            "clamp_min(\n"
-            "  maas:calls:increase1m\n"
-            '  - (maas:request_hits:increase1m and on (tier) maas:tier_limits:info{tokens="limited"}),\n'
-            "  0\n"
-            ")\n"
-            "or maas:calls:increase1m",
+            "clamp_min(maas:calls:increase1m - maas:request_hits:increase1m, 0)\nor maas:calls:increase1m",
         ),
     ],
 )
 _HITS = growth("authorized_hits", WITHOUT_MODEL, _LIMITADOR_UP)
-_BOTH = 'maas:tier_limits:info{tokens="limited", requests="limited"}'
+_BOTH = 'maas:tier_limits:info{requests="limited"}'
 USAGE_WITHOUT_MODEL = RuleFile(
     "usage-without-model",
     "Tokens and requests where the TelemetryPolicy has no label for the model. Hits are then tokens and requests\n"
-    "together. A tier with both limits makes two calls and one hit for a request, so half the calls are taken off;\n"
+    "together. A tier with a request limit has two calls and one hit for a request, so half the calls are taken off;\n"
     "that is too little by half a token for each request that the token limit refused.",
     "usage",
     [
@@ -108,7 +103,7 @@ USAGE_WITHOUT_MODEL = RuleFile(
         record(
             "maas:tokens:increase1m",
             f"clamp_min((maas:hits:increase1m and on (tier) {_BOTH}) - maas:calls:increase1m / 2, 0)\n"
-            'or (maas:hits:increase1m and on (tier) maas:tier_limits:info{tokens="limited", requests="unlimited"})',
+            'or (maas:hits:increase1m and on (tier) maas:tier_limits:info{requests="unlimited"})',
         ),
         record(
             "maas:requests:increase1m",
@@ -218,7 +213,6 @@ LIMITS = RuleFile(
         _Alert(
             "MaasTokensNotCounted",
             'sum by (tier) (sum_over_time(maas:requests:increase1m{tier!=""}[14m59s]) > 0) >= 10\n'
-            'and on (tier) maas:tier_limits:info{tokens="limited"}\n'
             "unless on (tier) sum by (tier) (sum_over_time(maas:tokens:increase1m[14m59s])) > 0",
             "critical",
             "No tokens are counted for tier {{ $labels.tier }}",

@@ -9,7 +9,6 @@ from config.gateway import ISSUED
 from config.observability import Budget, Thresholds
 from config.routing import QuotaScope
 from config.settings import Settings
-from config.tiers import Tier
 from config.values import Allowance, Rate
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -59,9 +58,7 @@ def _thresholds(thresholds: Thresholds, *names: str) -> Iterator[dict[str, objec
 def _prices(settings: Settings) -> Iterator[dict[str, object]]:
     for name, tier in sorted(settings.tiers.items()):
         yield _info("tier_price", {"tier": name}, tier.price)
-        yield _info(
-            "tier_limits", {"tier": name, "requests": _limited(tier, "requests"), "tokens": _limited(tier, "tokens")}
-        )
+        yield _info("tier_limits", {"tier": name, "requests": "limited" if tier.limits_requests else "unlimited"})
     for name, model in sorted(settings.models.items()):
         yield _info("model_price_factor", {"model": settings.served_name(name)}, model.price_factor)
     for name, user in sorted(settings.users.items()):
@@ -75,12 +72,6 @@ def _prices(settings: Settings) -> Iterator[dict[str, object]]:
         spent = f"sum(maas:cost:increase1m{_scope(settings, budget)})"
         # Without anybody's tokens there is nothing to sum, and nothing was spent.
         yield record("maas:budget_spend:increase1m", f"{spent} or vector(0)", {"budget": name})
-
-
-def _limited(tier: Tier, what: str) -> str:
-    """Whether a tier, or one of its exceptions for a model, has limits of that kind: without, nobody counts."""
-    every: list[Allowance | None] = [getattr(limits, what) for limits in (tier, *tier.models.values())]
-    return "limited" if any(each is not None and each.rates for each in every) else "unlimited"
 
 
 def _scope(settings: Settings, budget: Budget) -> str:

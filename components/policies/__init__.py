@@ -33,8 +33,7 @@ class Policies(Layer):
         if requests is not None:
             self._policy(REQUEST_LIMITS, "kuadrant.io/v1", "RateLimitPolicy", requests, auth)
         tokens = token_limits_spec(target, settings)
-        if tokens is not None:
-            self._policy(TOKEN_LIMITS, "kuadrant.io/v1alpha1", "TokenRateLimitPolicy", tokens, auth)
+        self._policy(TOKEN_LIMITS, "kuadrant.io/v1alpha1", "TokenRateLimitPolicy", tokens, auth)
         telemetry = telemetry_spec(target, settings.observability.telemetry_labels)
         if telemetry["metrics"]["default"]["labels"]:
             self._policy(TELEMETRY, "extensions.kuadrant.io/v1alpha1", "TelemetryPolicy", telemetry, auth)

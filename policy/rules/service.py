@@ -6,7 +6,7 @@ from typing import Any
 
 from policy.rules.resource import Resource, Stack, entries, mapping, walk
 
-_LIMITS = ("RateLimitPolicy", "TokenRateLimitPolicy")
+_LIMITS = {"requests": "RateLimitPolicy", "tokens": "TokenRateLimitPolicy"}
 _UNLIMITED = "unlimited"
 _MAY_FAIL_OPEN = "RATELIMIT_REPORT_SERVICE_FAILURE_MODE"
 """A report after an answer: failing it could only turn an answer that exists into an error."""
@@ -23,19 +23,30 @@ def encrypted_secrets(resource: Resource) -> Iterator[str]:
 
 
 def limited_tiers(stack: Stack) -> Iterator[tuple[str, str]]:
-    """Every tier has a limit, and the policies know it."""
-    limits = [
+    """Every tier has a limit, and the policies know it.
+
+    A policy that names a tier need not limit it: unlimited tokens are counted under a limit that nobody reaches. So
+    each policy is asked only for what the stack limits.
+    """
+    limits = {key: _conditions(stack, kind) for key, kind in _LIMITS.items()}
+    for name, tier in mapping(stack.config.get("tiers")).items():
+        limited = [key for key in _LIMITS if mapping(tier).get(key, _UNLIMITED) != _UNLIMITED]
+        if not limited:
+            yield "", f"tiers.{name}: neither requests nor tokens are limited"
+        for key in limited:
+            if not any(f'\\"{name}\\"' in text for text in limits[key]):
+                yield "", f"tiers.{name}: no {_LIMITS[key]} limits its {key}"
+
+
+def _conditions(stack: Stack, kind: str) -> list[str]:
+    """When each limit of the policies of a kind holds, as text."""
+    return [
         json.dumps(limit.get("when", ""))
-        for policy in stack.of_kind(*_LIMITS)
+        for policy in stack.of_kind(kind)
         for _, here in walk(policy.spec)
         for limit in map(mapping, mapping(here.get("limits")).values())
         if limit
     ]
-    for name, tier in mapping(stack.config.get("tiers")).items():
-        if all(mapping(tier).get(key, _UNLIMITED) == _UNLIMITED for key in ("requests", "tokens")):
-            yield "", f"tiers.{name}: neither requests nor tokens are limited"
-        elif not any(f'\\"{name}\\"' in text for text in limits):
-            yield "", f"tiers.{name}: no policy limits it"
 
 
 def fail_closed(stack: Stack) -> Iterator[tuple[str, str]]:

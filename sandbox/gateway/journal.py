@@ -128,13 +128,13 @@ def shown(entry: Entry) -> dict[str, Any]:
 
 
 def counted(counters: Counters, which: Counter, now: float) -> dict[str, Any]:
-    """A counter as JSON."""
+    """A counter as JSON; `max` is null where tokens are only counted."""
     return {
         "route": which.namespace,
         "limit": which.name,
         "counts": "tokens" if which.conditions[0].startswith("tokenlimit.") else "requests",
         "used": counters.value(which, now),
-        "max": which.max_value,
+        "max": which.most,
         "windowSeconds": which.seconds,
         "endsInSeconds": round(counters.remaining_seconds(which, now), 1),
     }

@@ -14,6 +14,7 @@ import psutil
 import pytest
 import yaml
 
+from config.figures import NEVER_REACHED
 from enforcement.authentication import Authorino
 from enforcement.effective import effective
 from enforcement.objects import World, fields_of, name_of, namespace_of
@@ -35,7 +36,7 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 TIERS: dict[str, Object] = {
     "free": {"level": 0, "requests": "5 per 2m", "tokens": "100 per 1m", "models": {"qwen3": {"tokens": "50 per 1m"}}},
     "premium": {"level": 1, "requests": "20 per 2m", "tokens": ["500 per 1m", "200000 per 24h"]},
-    "enterprise": {"level": 2, "requests": "unlimited", "tokens": "2000 per 1m"},
+    "enterprise": {"level": 2, "requests": "unlimited", "tokens": "unlimited"},
 }
 USERS: dict[str, Object] = {
     "free": {"tier": "free"},
@@ -274,6 +275,8 @@ def _limits() -> Iterator[tuple[str, str, int, int]]:
                     if rate != "unlimited":
                         amount, _, window = rate.split()
                         yield kind, limit, int(amount), SECONDS[window]
+                    elif kind == "tokenlimit":
+                        yield kind, limit, NEVER_REACHED, SECONDS["1m"]
 
 
 def _code(body: str) -> str:

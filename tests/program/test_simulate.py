@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from cli.app import app
 from cli.exits import Exit
 from cli.paths import ROOT
 from cli.simulate.versions import service
+from cli.summary import usage
+from config.figures import NEVER_REACHED
+from sandbox.gateway.journal import counted
 
 runner = CliRunner()
 TRAFFIC = "free: 3 per 1m; premium: 2 users, 6 per 1m, 40 + 60 tokens; for 20m"
@@ -30,11 +34,30 @@ def test_users_that_the_stack_lacks_are_added_with_stand_in_keys_and_settings_st
     assert made.users["extra"] == "free"
     assert all(made.keys[user].startswith("placeholder-for-the-secret-value-of-") for user in made.users)
     assert made.prices["free"] == Decimal("0.25")
-    limits = next(each for each in made.objects if each["kind"] == "TokenRateLimitPolicy")
-    assert "premium" not in limits["spec"]["limits"]
     gate = made.gate()
     assert gate.decide(made.request("extra", "simulator"), 1_800_000_000).status == 200
     assert gate.decide(made.request("nobody", "simulator"), 1_800_000_000).status == 401
+
+
+def test_unlimited_tokens_are_counted_and_nobody_is_shown_the_figure_that_stands_for_no_limit() -> None:
+    made = service("dev", users={"eve": "premium"}, settings={"tiers.premium.tokens": "unlimited"})
+    gate, now = made.gate(), 1_800_000_000.0
+    gate.finish(gate.decide(made.request("eve", "simulator"), now), {"usage": {"total_tokens": 10**9}}, now)
+    decision = gate.decide(made.request("eve", "simulator"), now)
+    gate.finish(decision, {"usage": {"total_tokens": 10**9}}, now)
+    assert decision.status == 200
+    assert "token limit premium for eve: 1000000000 in 60 s, unlimited" in "\n".join(decision.explanation)
+    [counter] = [each for report in decision.reports for each in report.counters]
+    told = counted(gate.counters, counter, now)
+    assert (told["counts"], told["used"], told["max"]) == ("tokens", 2 * 10**9, None)
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(usage({"eve": [told]}))
+    assert "unlimited" in captured.get()
+    words = ["-t", "premium: 6 per 1m; for 20m", "--set", "tiers.premium.tokens=unlimited"]
+    done = runner.invoke(app, ["simulate", *words])
+    assert done.exit_code == Exit.OK, done.output
+    assert str(NEVER_REACHED) not in done.stdout
 
 
 def test_a_higher_limit_is_told_user_by_user_and_only_for_those_whom_it_concerns(tmp_path: Path) -> None:

@@ -379,10 +379,12 @@ def test_usage_is_read_where_it_is_counted() -> None:
     assert places["gateway"]["maas-usage-by-gateway"] == "llm"
 
 
-def test_tiers_without_any_token_limit_have_no_token_policy() -> None:
-    recording = changed("dev", tiers={"free": {"level": 0, "requests": "1 per 1m", "tokens": "unlimited"}}, users={})
-    assert "TokenRateLimitPolicy" not in {each.kind for each in recording.objects}
-    assert "RateLimitPolicy" in {each.kind for each in recording.objects}
+def test_tokens_without_any_limit_are_counted_and_requests_need_not_be() -> None:
+    tiers = {"free": {"level": 0, "requests": "unlimited", "tokens": "unlimited"}}
+    recording = changed("dev", tiers=tiers, users={})
+    assert "TokenRateLimitPolicy" in {each.kind for each in recording.objects}, "nobody would count them"
+    assert "RateLimitPolicy" not in {each.kind for each in recording.objects}, "the CRD refuses it without limits"
+    assert recording.outputs["tiers"]["free"]["tokens"] == "unlimited"
 
 
 def test_kserve_is_left_alone_when_its_owner_has_configured_it() -> None:

@@ -56,6 +56,7 @@ def test_usage_is_asked_for_in_streams() -> None:
 def test_what_is_left_of_a_limit_that_was_overshot_is_nothing() -> None:
     counter = {"max": 100, "used": 144, "counts": "tokens", "endsInSeconds": 59.8}
     assert left(counter) == "0 of 100 tokens left for 60 s"
+    assert left(counter | {"max": None}) == "unlimited tokens"
 
 
 def test_pieces_of_a_stream_are_read_whatever_else_is_in_it() -> None:

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from components.policies.cel import cel_string
 from components.policies.limits import request_limits_spec, token_limits_spec
 from components.policies.telemetry import telemetry_spec
 from components.routes import INFERENCE_PATHS, Backend, model_route_spec
+from config.figures import NEVER_REACHED
 from config.identity import ApiKeySource, User
 from config.models import Model
 from config.observability import TelemetryLabels
@@ -30,7 +32,7 @@ def limits(**tiers: object) -> dict[str, Any]:
         for level, (name, tier) in enumerate(tiers.items())
     }
     stack = Settings.load("dev", GOOD | {"tiers": whole, "users": {}, "apiKeys": {}})
-    return (token_limits_spec(TARGET, stack) or {"limits": {}})["limits"]
+    return token_limits_spec(TARGET, stack)["limits"]
 
 
 def test_several_windows_of_a_tier_are_rates_of_one_limit() -> None:
@@ -39,15 +41,18 @@ def test_several_windows_of_a_tier_are_rates_of_one_limit() -> None:
     assert found["free"]["rates"] == [{"limit": 100, "window": "1m"}, {"limit": 5000, "window": "24h"}]
 
 
-def test_an_unlimited_tier_has_no_limit_and_others_keep_theirs() -> None:
-    assert list(limits(free="1 per 1m", vip="unlimited")) == ["free"]
+def test_tokens_of_an_unlimited_tier_are_counted_under_a_limit_that_nobody_reaches() -> None:
+    found = limits(free="1 per 1m", vip="unlimited")
+    assert found["free"]["rates"] == [{"limit": 1, "window": "1m"}]
+    assert found["vip"]["rates"] == [{"limit": NEVER_REACHED, "window": "1m"}], "Kuadrant reports no other tokens"
+    assert float(NEVER_REACHED) == json.loads(json.dumps(NEVER_REACHED)), "no reader of JSON changes it"
+    assert 'auth.identity.tier == "vip"' in found["vip"]["when"][1]["predicate"]
 
 
-def test_there_is_no_policy_when_every_tier_is_unlimited() -> None:
+def test_there_is_no_policy_on_requests_when_every_tier_is_unlimited() -> None:
     tiers = {"vip": {"level": 0, "requests": "unlimited", "tokens": "unlimited"}}
     stack = Settings.load("dev", GOOD | {"tiers": tiers, "users": {}, "apiKeys": {}})
-    assert token_limits_spec(TARGET, stack) is None, "both CRDs refuse a policy without limits"
-    assert request_limits_spec(TARGET, stack) is None
+    assert request_limits_spec(TARGET, stack) is None, "the CRD refuses a policy without limits"
 
 
 def test_limits_count_by_user_on_the_path_without_its_query() -> None:
@@ -62,8 +67,9 @@ def test_a_models_own_limit_takes_the_place_of_the_tiers() -> None:
         free={"tokens": "100 per 1m", "models": {"qwen3": {"tokens": "50 per 1m"}}},
         vip={"tokens": "9 per 1m", "models": {"qwen3": {"tokens": "unlimited"}}},
     )
-    assert list(found) == ["free", "free.qwen3", "vip"]
+    assert list(found) == ["free", "free.qwen3", "vip", "vip.qwen3"]
     assert found["free.qwen3"]["rates"] == [{"limit": 50, "window": "1m"}]
+    assert found["vip.qwen3"]["rates"] == [{"limit": NEVER_REACHED, "window": "1m"}]
 
 
 def test_each_counted_path_is_routed_and_each_routed_post_is_counted() -> None:

@@ -9,6 +9,7 @@ import yaml
 from cli.paths import ROOT
 from components.policies.auth import auth_policy_spec
 from components.policies.limits import request_limits_spec, token_limits_spec
+from config.figures import NEVER_REACHED
 from config.settings import Settings
 
 FILES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -25,7 +26,7 @@ def test_an_example_is_accepted_and_gives_policies(name: str) -> None:
     settings = loaded(name)
     assert auth_policy_spec(TARGET, settings, name)["rules"]["authentication"]
     assert request_limits_spec(TARGET, settings) is not None
-    assert token_limits_spec(TARGET, settings) is not None
+    assert set(settings.tiers) <= token_limits_spec(TARGET, settings)["limits"].keys()
 
 
 def test_the_list_of_examples_has_every_one_of_them() -> None:
@@ -44,9 +45,9 @@ def test_the_list_of_examples_has_every_one_of_them() -> None:
 )
 def test_the_original_limits_are_to_be_had(name: str, tokens: dict[str, int]) -> None:
     settings = loaded(name)
-    found = (token_limits_spec(TARGET, settings) or {})["limits"]
+    found = token_limits_spec(TARGET, settings)["limits"]
     assert {tier: limit["rates"] for tier, limit in found.items()} == {
-        tier: [{"limit": limit, "window": "1m"}] for tier, limit in tokens.items()
+        tier: [{"limit": limit, "window": "1m"}] for tier, limit in (tokens | {"enterprise": NEVER_REACHED}).items()
     }
     found = (request_limits_spec(TARGET, settings) or {})["limits"]
     assert {tier: limit["rates"] for tier, limit in found.items()} == {

@@ -3,6 +3,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.figures import NEVER_REACHED
 from config.problems import ConfigError, Problem, closest
 from config.settings import Settings
 from config.values import KUADRANT_WINDOW, Allowance, Rate, as_dns_label, window_seconds
@@ -10,7 +11,7 @@ from tests.unit.config.bad import GOOD
 
 UNITS = {"h": 3600, "m": 60, "s": 1}
 windows = st.tuples(st.integers(1, 99999), st.sampled_from(sorted(UNITS))).map(lambda each: f"{each[0]}{each[1]}")
-rates = st.tuples(st.integers(1, 2**53), windows).map(lambda each: f"{each[0]} per {each[1]}")
+rates = st.tuples(st.integers(1, NEVER_REACHED - 1), windows).map(lambda each: f"{each[0]} per {each[1]}")
 labels = st.from_regex(r"\A[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?\Z")
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),

@@ -298,9 +298,10 @@ def limits_expected(caller: Caller, ask: Ask) -> tuple[set[str], set[str]]:
     """Names of the request limits and of the token limits that a request is counted on."""
     if ask.kind != "inference":
         return set(), set()
+    # Enterprise has no limits: its requests are not limited, its tokens are counted all the same.
     requests = {caller.tier} - {"enterprise"}
     tokens = {
         ("free", "qwen3"): {"free.qwen3"},
-        ("premium", "qwen3"): set[str](),
-    }.get((caller.tier, ask.model), {caller.tier} - {"enterprise"})
+        ("premium", "qwen3"): {"premium.qwen3"},
+    }.get((caller.tier, ask.model), {caller.tier})
     return requests, tokens

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.policies.limits import token_limits_spec
+from config.figures import NEVER_REACHED
 from config.settings import Settings
 from enforcement.decision import Gate
 from enforcement.expressions import FilterContext, authorino_expression, filter_expression
@@ -134,6 +135,7 @@ def test_whoever_is_let_through_is_counted_on_exactly_the_limits_of_their_own_ti
     assert len(tokens) <= 1, "with two, each token would be counted twice"
     if decision.allowed and ask.method == "POST":
         assert requests == {caller.tier} - {"enterprise"}
+        assert tokens, "unlimited or not, somebody counts them"
     elif not decision.allowed or ask.method == "GET":
         assert not requests | tokens
 
@@ -174,7 +176,8 @@ def test_exactly_one_limit_of_a_tier_matches_whatever_the_tiers_are(stack: dict[
         if all(filter_expression(each["predicate"]).holds(context) for each in limit["when"])
     ]
     own = stack[tier]["models"].get(model, {}).get("tokens", stack[tier]["tokens"])
-    assert len(hits) == (0 if own == "unlimited" else 1)
+    assert len(hits) == 1, "with none its tokens would not be counted, with two they would be twice"
+    assert (limits[hits[0]]["rates"][0]["limit"] == NEVER_REACHED) == (own == "unlimited")
     assert all(name.partition(".")[0] == tier for name in hits)
 
 

@@ -44,9 +44,9 @@ def model(**predictor: Any) -> Resource:  # noqa: ANN401 - any body
     return thing("InferenceService", "qwen3", spec={"predictor": {"model": serving, **predictor}})
 
 
-def limits(*tiers: str) -> Resource:
+def limits(*tiers: str, kind: str = "RateLimitPolicy") -> Resource:
     each = {tier: {"when": [{"predicate": f'auth.identity.tier == "{tier}"'}]} for tier in tiers}
-    return thing("RateLimitPolicy", spec={"limits": each})
+    return thing(kind, spec={"limits": each})
 
 
 def guard(**spec: Any) -> Resource:  # noqa: ANN401 - any body
@@ -119,6 +119,8 @@ CASES = [
         (thing("Secret", secrets=frozenset({"stringData"}), stringData={"api_key": "test-only"}),),
     ),
     Case("limited-tiers", (), (limits("free"),), TIER, TIER),
+    # Tokens without a limit are counted all the same; that limits nobody.
+    Case("limited-tiers", (limits("free", kind="TokenRateLimitPolicy"),), (limits("free"),), TIER, TIER),
     Case(
         "limited-tiers",
         (limits("free"),),

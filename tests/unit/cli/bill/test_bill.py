@@ -222,18 +222,27 @@ def test_the_old_filters_counters_are_read_too() -> None:
     assert (line.tokens, line.requests, line.cost) == (1000, 9, 8)
 
 
-def test_tiers_without_a_price_or_without_a_token_limit_are_said() -> None:
-    tiers = {**GOOD["tiers"], "gratis": {"level": 5, "requests": "1 per 1m", "tokens": "unlimited"}}
+def test_a_tier_without_a_price_is_said() -> None:
     found = Growth()
-    found.by_series |= dict(
-        [
-            _series("authorized_hits", 10, user="x", tier="gone", model="qwen3"),
-            _series("authorized_calls", 10, user="y", tier="gratis"),
-        ]
-    )
-    notes = statement(Settings.load("unit", GOOD | {"tiers": tiers}), _empty(), found, None).notes
+    found.by_series |= dict([_series("authorized_hits", 10, user="x", tier="gone", model="qwen3")])
+    notes = statement(Settings.load("unit", GOOD), _empty(), found, None).notes
     assert any("Tier gone is none of the stack's" in note for note in notes)
-    assert any("Tier gratis has no token limit" in note for note in notes)
+
+
+@pytest.mark.parametrize("model", [{}, {"model": "qwen3"}], ids=["without a model", "with a model"])
+@pytest.mark.parametrize("requests", ["unlimited", "5 per 1m"])
+def test_tokens_of_an_unlimited_tier_are_billed(requests: str, model: dict[str, str]) -> None:
+    tiers = {**GOOD["tiers"], "vip": {"level": 5, "requests": requests, "tokens": "unlimited", "price": 0.5}}
+    telemetry = {"telemetryLabels": {"model": bool(model)}}
+    settings = Settings.load("unit", GOOD | {"tiers": tiers, "observability": telemetry})
+    calls, of_requests = (20, 10) if requests != "unlimited" else (10, 0)
+    who = {"user": "eve", "tier": "vip"}
+    hits = [_series("authorized_hits", 1000 + (0 if model else of_requests), **who, **model)]
+    hits += [_series("authorized_hits", of_requests, **who)] if model and of_requests else []
+    found = Growth()
+    found.by_series |= dict([*hits, _series("authorized_calls", calls, **who)])
+    [line] = statement(settings, _empty(), found, None).lines
+    assert (line.tokens, line.requests, line.cost) == (1000, 10, 500)
 
 
 def test_the_month_before_a_month_is_a_month() -> None:
