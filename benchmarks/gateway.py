@@ -25,13 +25,12 @@ from typing import Any
 
 import aiohttp
 import psutil
-from aiohttp import web
 
 from cli.recorder import record, stack_config
 from sandbox.gateway.backends import Backends
 from sandbox.gateway.gates import Gates
 from sandbox.gateway.journal import TRACED, Journal
-from sandbox.gateway.models import models_of
+from sandbox.gateway.offline import OfflineGateway, ready
 from sandbox.gateway.proxy import Proxy
 from sandbox.gateway.telemetry import Telemetry
 
@@ -63,35 +62,22 @@ def objects(models: int, keys: int) -> list[dict[str, Any]]:
         "maas:models": json.dumps({f"model{number}": {"profile": "simulator"} for number in range(models)}),
         "maas:apiKeys": json.dumps({f"user{number}": key_of(number) for number in range(keys)}),
     }
-    ready: dict[str, Any] = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-    return [{**each.body, **ready} for each in record("sandbox", config, [*secrets, "maas:apiKeys"]).objects]
+    return ready(each.body for each in record("sandbox", config, [*secrets, "maas:apiKeys"]).objects)
 
 
 async def serve(models: int, keys: int) -> None:
     """The gateway's process: says its port, and those of the models, and serves until its input ends."""
     made = objects(models, keys)
-    backends = Backends()
-    proxy = Proxy(backends, Telemetry(), Journal())
+    gateway = OfflineGateway(Proxy(Backends(), Telemetry(), Journal()))
     began = time.perf_counter()
-    proxy.gates = Gates(made, proxy.counters)
+    Gates(made, gateway.proxy.counters)
     swap = time.perf_counter() - began
-    kinds = {kind: [each for each in made if each["kind"] == kind] for kind in ("InferenceService", "ServingRuntime")}
-    await backends.follow(models_of(kinds["InferenceService"], kinds["ServingRuntime"]))
-    await proxy.open()
-    runner = web.ServerRunner(
-        web.Server(proxy.handle, auto_decompress=False, handler_cancellation=True, access_log=None)
-    )
-    await runner.setup()
-    site = web.TCPSite(runner, _LOOPBACK, 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    direct = {each.model.name: each.port for each in backends.all()}
-    sys.stdout.write(json.dumps({"port": port, "direct": direct, "swap": swap}) + "\n")
+    await gateway.open(made)
+    direct = {each.model.name: each.port for each in gateway.proxy.backends.all()}
+    sys.stdout.write(json.dumps({"port": gateway.port, "direct": direct, "swap": swap}) + "\n")
     sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await runner.cleanup()
-    await backends.close()
-    await proxy.close()
+    await gateway.close()
 
 
 @dataclass

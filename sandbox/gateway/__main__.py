@@ -15,7 +15,7 @@ from sandbox.gateway.backends import Backends
 from sandbox.gateway.gates import Gates
 from sandbox.gateway.journal import Journal
 from sandbox.gateway.models import Model, models_of
-from sandbox.gateway.proxy import Proxy
+from sandbox.gateway.proxy import Proxy, data_runner
 from sandbox.gateway.state import State
 from sandbox.gateway.storage import RedisCounters, is_loopback
 from sandbox.gateway.telemetry import Telemetry
@@ -44,10 +44,7 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, over.set)
         await self.proxy.open()
-        data = web.ServerRunner(
-            web.Server(self.proxy.handle, auto_decompress=False, handler_cancellation=True, access_log=None),
-            shutdown_timeout=_DRAIN_SECONDS,
-        )
+        data = data_runner(self.proxy, _DRAIN_SECONDS)
         admin = web.AppRunner(admin_application(self.proxy, self.health, admin_port), access_log=None)
         async with Kube.connect(kubeconfig) as kube:
             self._state = State(kube, self._changed)

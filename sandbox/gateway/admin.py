@@ -1,6 +1,5 @@
 """What the gateway tells of itself, on a port of its own: health, metrics, targets to scrape, decisions, counters."""
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -109,7 +108,7 @@ def _target(address: str, path: str, namespace: str, job: str, **labels: str) ->
 
 async def _read(proxy: Proxy, counters: list[Counter]) -> list[dict[str, Any]]:
     gate_counters = proxy.counters
-    now = time.time()
+    now = proxy.clock()
     return await proxy.counting(gate_counters, lambda: [counted(gate_counters, each, now) for each in counters])
 
 

@@ -50,12 +50,16 @@ class Gates:
         for gateway in sorted((each for each in objects if each["kind"] == "Gateway"), key=created):
             name = f"{namespace_of(gateway)}/{name_of(gateway)}"
             world = World.of(objects, name, self.kuadrant_namespace)
-            gate = Gate(world, Authorino(world.keys, self.kuadrant_namespace), counters)
+            gate = self.gate(world)
             hosts = [str(listener.get("hostname") or "*") for listener in gateway["spec"]["listeners"]]
             self._gates.append((hosts, gate))
         # All Gateways share one port here. One that only redirects to another is of no use to a caller.
         self._gates.sort(key=lambda each: _only_redirects(each[1].world))
         self.credentials = frozenset(key.value for _, gate in self._gates for key in gate.world.keys)
+
+    def gate(self, world: World) -> Gate:
+        """What decides over one Gateway's requests."""
+        return Gate(world, Authorino(world.keys, self.kuadrant_namespace), self.counters)
 
     def __len__(self) -> int:
         """How many Gateways there are."""

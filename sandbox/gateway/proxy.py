@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,7 +15,7 @@ from aiohttp import web
 from yarl import URL
 
 from enforcement.counters import Counter, Counters
-from enforcement.decision import Decision, Gate
+from enforcement.decision import Backend, Decision, Gate
 from enforcement.limits import duration_seconds
 from enforcement.objects import fields_of, name_of, namespace_of
 from enforcement.request import Request
@@ -74,6 +74,8 @@ class Proxy:
     def __init__(self, backends: Backends, telemetry: Telemetry, journal: Journal) -> None:
         self.gates: Gates | None = None
         self.counters = Counters()
+        self.clock = time.time
+        """What limits and expiries go by: seconds since the epoch."""
         self.backends, self.telemetry, self.journal = backends, telemetry, journal
         self._session: aiohttp.ClientSession | None = None
         # A Redis that hangs must not hold up the others' streams; one thread, since gates are not for several.
@@ -97,7 +99,7 @@ class Proxy:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        began, now = time.perf_counter(), time.time()
+        began, now = time.perf_counter(), self.clock()
         asked = read_head(request)
         gates = self.gates
         if isinstance(asked, BadRequest):
@@ -198,7 +200,7 @@ class Proxy:
         assert self._session is not None  # noqa: S101 - opened before the first request
         assert exchange.decision.backend is not None  # noqa: S101 - the caller has looked
         to = exchange.decision.backend
-        headers, target = without_credentials(to.headers, to.path, exchange.asked, exchange.gates.credentials)
+        headers, target = self.passed_on(to, exchange.asked, exchange.gates.credentials)
         headers = end_to_end(headers) | {"host": exchange.asked.host}
         headers.pop("content-length", None)
         headers.pop("expect", None)
@@ -213,6 +215,10 @@ class Proxy:
                 if attempt + 1 == _ATTEMPTS or isinstance(error, aiohttp.ClientConnectorError):
                     raise
         raise AssertionError
+
+    def passed_on(self, to: Backend, asked: Request, credentials: Collection[str]) -> tuple[dict[str, str], str]:
+        """Headers and target of what a model gets to see."""
+        return without_credentials(to.headers, to.path, asked, credentials)
 
     async def _streamed(
         self, exchange: _Exchange, upstream: aiohttp.ClientResponse, answer: web.StreamResponse
@@ -242,7 +248,7 @@ class Proxy:
         before = (len(decision.calls), decision.errors)
         if decision.context is not None and body is not None:
             decision.context.answered(body)
-        now = time.time()
+        now = self.clock()
         try:
             await self.counting(gate.counters, lambda: gate.finish(decision, body, now))
         except redis.RedisError:
@@ -282,6 +288,17 @@ def _count(entry: Entry, tokens: int | None, body: Mapping[str, object] | None, 
     entry.prompt_tokens = min(prompt, tokens) if isinstance(prompt, int) else 0
     entry.completion_tokens = tokens - entry.prompt_tokens
     entry.counted = now
+
+
+def data_runner(proxy: Proxy, drain_seconds: float = 0.0) -> web.ServerRunner:
+    """What hands requests to the data path: as they came, and told when their caller goes.
+
+    Args:
+        proxy: the data path.
+        drain_seconds: for running requests, when it is cleaned up.
+    """
+    server = web.Server(proxy.handle, auto_decompress=False, handler_cancellation=True, access_log=None)
+    return web.ServerRunner(server, shutdown_timeout=drain_seconds)
 
 
 def rate_limit_headers(decision: Decision, counters: Counters, now: float) -> dict[str, str]:

@@ -15,7 +15,7 @@ from sandbox.gateway.backends import Backend, Backends
 from sandbox.gateway.gates import Gates
 from sandbox.gateway.journal import Journal
 from sandbox.gateway.models import Model
-from sandbox.gateway.proxy import Proxy
+from sandbox.gateway.proxy import Proxy, data_runner
 from sandbox.gateway.telemetry import Telemetry
 from tests.unit.enforcement.service import CHAT, KEYS, objects
 
@@ -136,7 +136,7 @@ async def running(
     proxy = Proxy(OnePort(at, ready=ready), Telemetry(), Journal())
     proxy.gates = Gates(made or objects(), proxy.counters)
     await proxy.open()
-    runner = web.ServerRunner(web.Server(proxy.handle, auto_decompress=False, handler_cancellation=True))
+    runner = data_runner(proxy)
     await runner.setup()
     await web.TCPSite(runner, LOOPBACK, 0).start()
     try:

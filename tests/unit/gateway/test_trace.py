@@ -3,16 +3,12 @@
 import asyncio
 import json
 import random
-import time
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import aiohttp
-import pytest
 from aiohttp import web
 
-from sandbox.gateway import proxy as proxy_module
 from sandbox.gateway.admin import admin_application
 from simulation.replay import Result, replay
 from simulation.service import Service
@@ -72,12 +68,12 @@ async def traced(gateway: Running) -> str:
         await runner.cleanup()
 
 
-def recorded(path: Path, monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
+def recorded(path: Path, batches: int) -> None:
     clock, pick = Clock(), random.Random(7)  # noqa: S311 - traffic, not secrets
-    monkeypatch.setattr(proxy_module, "time", SimpleNamespace(time=clock, perf_counter=time.perf_counter))
 
     async def work() -> str:
         async with running(model) as gateway:
+            gateway.proxy.clock = clock
             for _ in range(batches):
                 clock.now += pick.choice((0, 0, 0.5, 3, 25))
                 together = [
@@ -92,11 +88,9 @@ def recorded(path: Path, monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
     path.write_text(in_loop(work()), encoding="utf-8")
 
 
-def test_a_recorded_trace_is_decided_by_the_simulation_as_it_was_by_the_gateway(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recorded_trace_is_decided_by_the_simulation_as_it_was_by_the_gateway(tmp_path: Path) -> None:
     path = tmp_path / "trace.jsonl"
-    recorded(path, monkeypatch, 160)
+    recorded(path, 160)
     result = simulated(path)
     assert result.differences == []
     assert result.recorded == len(result.statuses) > 200
@@ -108,9 +102,9 @@ def test_a_recorded_trace_is_decided_by_the_simulation_as_it_was_by_the_gateway(
     assert not any(key in path.read_text(encoding="utf-8") for key in KEYS.values())
 
 
-def test_a_trace_that_was_tampered_with_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trace_that_was_tampered_with_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "trace.jsonl"
-    recorded(path, monkeypatch, 60)
+    recorded(path, 60)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     for each in lines:
         each["seconds"] = 0
