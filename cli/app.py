@@ -221,7 +221,7 @@ def diff(
 def graph(
     stack: Stack = "sandbox",
     format_: Annotated[
-        str, typer.Option("--format", help="mermaid, or dot for Graphviz (| dot -Tsvg).", metavar="FORMAT")
+        str, typer.Option("--format", help="mermaid, dot (for Graphviz) or svg.", metavar="FORMAT")
     ] = "mermaid",
     *,
     objects: Annotated[bool, typer.Option("--objects", help="Every resource, not only the layers.")] = False,
@@ -544,6 +544,31 @@ def dashboard(
             if not url:
                 console.note(f"Prometheus is at {where}; its traffic is made up.")
             serve(Api.at(where, token_of_user(), ca), port, lambda at: typer.echo(f"Dashboards: {at} (Ctrl-C ends it)"))
+
+    guarded(work)
+
+
+@app.command(epilog=HELP)
+def docs(
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to; default: .maas/site.")] = None,
+    port: Annotated[int, typer.Option("--port", help="Port on loopback for --serve.")] = 8000,
+    *,
+    serve: Annotated[bool, typer.Option("--serve", help="Show the site at this machine, until Ctrl-C.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the pages and pictures that come out of the program; no build.")
+    ] = False,
+) -> None:
+    """Build the docs site from docs/; a link that leads nowhere fails it. Needs no other host."""
+
+    def work() -> None:
+        from cli.docs import command, generated  # noqa: PLC0415
+
+        if write:
+            typer.echo("\n".join(generated.write()) or "All as it should be.")
+        elif serve:
+            _end(command.serve(port))
+        else:
+            _end(command.build(of_user(out) if out else None))
 
     guarded(work)
 

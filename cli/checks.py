@@ -26,6 +26,8 @@ YAML_PLACES = (
     "rules",
     ".github",
     "docs/examples",
+    "docs/reference/examples",
+    "mkdocs.yml",
     "policy/PulumiPolicy.yaml",
 )
 _PYTHON = (sys.executable, "-m")

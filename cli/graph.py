@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
+from cli.drawing import svg
 from cli.recorder import Recording, Resource
 
 Edge = tuple[str, str]
@@ -15,7 +16,9 @@ class Format(StrEnum):
 
     MERMAID = "mermaid"
     DOT = "dot"
-    """For Graphviz, which also makes SVG of it: `dot -Tsvg`."""
+    """For Graphviz."""
+    SVG = "svg"
+    """A picture; with every resource, those of a layer stand in its box."""
 
 
 def of_layers(recording: Recording) -> tuple[list[str], list[Edge]]:
@@ -73,6 +76,10 @@ def reduced(edges: Iterable[Edge]) -> list[Edge]:
 
 def drawn(recording: Recording, style: Format, *, objects: bool) -> str:
     """The graph as text."""
+    if style is Format.SVG:
+        names, edges = of_layers(recording)
+        members = of_objects(recording)[0]
+        return svg({name: members.get(name, []) if objects else [] for name in names}, edges)
     if objects:
         groups, edges = of_objects(recording)
     else:

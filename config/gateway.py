@@ -48,6 +48,7 @@ class Tls(Model):
     """TLS at the gateway's listener."""
 
     mode: TlsMode = TlsMode.NONE
+    """Where the certificate comes from."""
     secret_name: DnsLabel | None = None
     """Secret of type kubernetes.io/tls in the platform's namespace, for `*.<domain>`. With `secret` it is there
     already; otherwise it is made, and called `<gateway>-tls` unless this says otherwise."""
@@ -121,6 +122,7 @@ class Route(Model):
     """The OpenShift Routes, one for each model's host."""
 
     termination: Termination = Termination.EDGE
+    """Who ends TLS."""
     destination_ca_certificate: Annotated[str, AfterValidator(_certificates)] | None = None
     """With `reencrypt`: PEM of the CA that the router checks the gateway's certificate against. With `service-ca` it is
     the router's own and is left out."""
@@ -157,7 +159,9 @@ class Replicas(Model):
     """How many gateway pods: always the same number, or as many as the load asks for."""
 
     min: Annotated[int, Field(strict=True, ge=1)] = 1
+    """So many at least."""
     max: Annotated[int, Field(strict=True, ge=1)]
+    """So many at most. A number alone in place of the mapping stands for both."""
     cpu: Annotated[int, Field(strict=True, ge=1, le=100)] = 70
     """Share of the CPU that is set aside, in percent, above which pods are added."""
 
@@ -185,7 +189,9 @@ class Ports(Model):
     """A port for plain HTTP and one for HTTPS."""
 
     http: Port | None = None
+    """For plain HTTP."""
     https: Port | None = None
+    """For HTTPS."""
 
     def of(self, *, https: bool) -> int | None:
         """The one of the two that is asked for."""
@@ -196,7 +202,9 @@ class NodePorts(Ports):
     """Ports of every node."""
 
     http: NodePort | None = None
+    """For plain HTTP."""
     https: NodePort | None = None
+    """For HTTPS."""
 
 
 class Service(Model):
@@ -225,18 +233,23 @@ class Gateway(Model):
     """The one gateway that all models are called through. What is not set depends on the platform's profile."""
 
     name: DnsLabel = "inference-gateway"
+    """Name of the Gateway."""
     class_name: DnsLabel | None = None
     """GatewayClass; default `istio`, on OpenShift `openshift-default`."""
     expose: Expose | None = None
     """Default `loadBalancer`, on OpenShift `route`."""
     tls: Tls = Tls()
+    """TLS at its listener."""
     route: Route = Route()
+    """The OpenShift Routes, one for each model's host; with `expose: route`."""
     resources: GatewayResources | None = GatewayResources()
     """null leaves them to Istio's own settings."""
     replicas: Replicas | None = None
     """Default one pod. From two on, a PodDisruptionBudget lets no more than one go at a time."""
     service: Service = Service()
+    """The Service that Istio makes for it."""
     guard: Guard = Guard()
+    """What its Envoy is told beyond Kuadrant's filter."""
     node_ports: NodePorts = NodePorts()
     """With `nodePort`: which; Kubernetes picks those that are not given."""
     public_ports: Ports = Ports()

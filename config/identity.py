@@ -109,6 +109,7 @@ class User(Model):
     tier: str
     """Name of the tier whose limits hold for this user."""
     kind: UserKind = UserKind.PERSON
+    """Who is behind it."""
     team: str = ""
     """Team that the user belongs to, for reports."""
     cost_centre: str = ""
@@ -139,7 +140,9 @@ class Key(Model):
     """One API key. Written as the key alone, or, when it ends before its user does, `{key: ..., expires: ...}`."""
 
     key: ApiKey
+    """The key: 32 to 256 letters, digits and `. _ ~ + / = -`."""
     expires: Expiry | None = None
+    """When it ends, before its user does."""
     shown: bool = False
     """Whether `./maas keys` has given it out. The cluster is not told."""
 
@@ -187,6 +190,7 @@ class SecretStore(Model):
     """A store of the External Secrets operator."""
 
     name: DnsLabel
+    """Of an object that is there."""
     kind: Literal["ClusterSecretStore", "SecretStore"] = "ClusterSecretStore"
     """A SecretStore is looked for in Kuadrant's namespace."""
 
@@ -217,6 +221,7 @@ class ApiKeySource(Model):
     """Where API keys come from."""
 
     backend: KeyBackend = KeyBackend.STACK
+    """Where the Secrets with the keys come from."""
     selector: dict[LabelKey, LabelValue] = Field(default_factory=dict)
     """With `existing`: the labels that the Secrets have."""
     store: SecretStore | None = None
@@ -273,11 +278,13 @@ class Identity(Model):
     """How callers prove who they are."""
 
     api_keys: ApiKeySource = ApiKeySource()
+    """Where API keys come from, and how they are sent."""
     keycloak: Keycloak | None = None
     """For development: an identity provider of the stack's own, whose tokens are accepted."""
     oidc: Issuers = Field(default_factory=dict)
     """Identity providers whose tokens are accepted, by name."""
     kubernetes: ServiceAccounts = ServiceAccounts()
+    """Service accounts of the cluster, whose tokens are accepted."""
     anonymous: Anonymous = ()
     """What may be asked for without a credential: the list of models, the health of one."""
 

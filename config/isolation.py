@@ -32,6 +32,7 @@ class Destination(Model):
     """Addresses that models may open connections to, besides DNS."""
 
     cidr: Cidr
+    """The addresses."""
     exclude: tuple[Cidr, ...] = ()
     """Parts of it that they may not."""
     ports: Annotated[tuple[Port, ...], Field(min_length=1)] = (443,)

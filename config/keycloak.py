@@ -19,6 +19,7 @@ class KeycloakUser(Model):
     tier: str
     """Through the group `maas-<tier>`."""
     team: str = ""
+    """For reports."""
 
 
 def _somebody(value: dict[str, KeycloakUser]) -> dict[str, KeycloakUser]:
@@ -31,16 +32,23 @@ class Keycloak(Model):
     """Keycloak as one pod that begins anew with its realm each time it starts: for development only."""
 
     install: Literal["managed"] = "managed"
+    """The only way."""
     namespace: DnsLabel = "keycloak"
+    """Made by the stack, nobody else's."""
     realm: DnsLabel = "maas"
+    """Its name."""
     client: DnsLabel = "maas-cli"
     """The application that asks for tokens: `./maas token`."""
     audience: DnsLabel = "maas"
+    """What tokens are for (`aud`)."""
     lifetime: Duration = "5m"
     """Of a token."""
     cpu: Quantity = "500m"
+    """Set aside for its pod."""
     memory: Quantity = "1Gi"
+    """Set aside for its pod."""
     users: Annotated[dict[DnsLabel, KeycloakUser], AfterValidator(_somebody)]
+    """Who can sign in, by name."""
 
     @property
     def host(self) -> str:

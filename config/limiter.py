@@ -13,7 +13,9 @@ class ManagedRedis(Model):
     """A Redis of the stack's own, for development: one pod with a volume, without replica, backup and TLS."""
 
     install: Literal["managed"] = "managed"
+    """The only way."""
     cpu: Quantity = "100m"
+    """Set aside for its pod."""
     memory: Quantity = "256Mi"
     """Three quarters of it are for counters; when those are full, the limiter fails, and nothing is forgotten."""
     size: Quantity = "1Gi"
@@ -26,7 +28,9 @@ class Limiter(Model):
     """The rate limiter. In memory, counters end with the pod, and each replica would count alone."""
 
     replicas: Annotated[int, Field(strict=True, ge=1)] = 1
+    """How many; more than one need Redis."""
     storage: Literal["memory", "redis"] = "memory"
+    """Where counters live: `memory` (they end with the pod) or `redis`."""
     redis_secret: DnsLabel | None = None
     """Secret in Kuadrant's namespace whose key `URL` is a redis:// or rediss:// address."""
     redis: ManagedRedis | None = None

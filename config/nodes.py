@@ -14,8 +14,11 @@ class Taint(Model):
     """What a pod has to tolerate; the fields are Kubernetes' own."""
 
     key: str
+    """Its name."""
     value: str = ""
+    """What is behind the `=`."""
     effect: str = Field(default="NoSchedule", pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$")
+    """What happens to pods that do not tolerate it."""
 
 
 class Accelerators(Model):
@@ -42,9 +45,13 @@ class NodeKind(Model):
     cpu: Quantity | None = None
     """What one of them has for pods; nothing is said about it when this is not set."""
     memory: Quantity | None = None
+    """As `cpu`."""
     gpu: Accelerators | None = None
+    """The accelerators of one node."""
     labels: dict[str, str] = Field(default_factory=dict)
+    """As `kubectl get node --show-labels` has them."""
     taints: tuple[Taint, ...] = ()
+    """What keeps pods off that do not tolerate them."""
 
 
 Nodes = dict[DnsLabel, NodeKind]

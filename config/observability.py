@@ -18,10 +18,15 @@ class TelemetryLabels(Model):
     """Labels on Limitador's counters. Each one off makes fewer time series."""
 
     user: bool = True
+    """By user."""
     tier: bool = True
+    """By tier; without it rules know no cost."""
     model: bool = True
+    """By model; without it tokens are told from requests by the number of calls."""
     team: bool = False
+    """By team."""
     cost_centre: bool = False
+    """By cost centre."""
 
 
 _Share = Annotated[float, Field(gt=0, le=1)]
@@ -48,12 +53,15 @@ class Budget(Model):
     amount: Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
     """In the currency of the prices."""
     user: DnsLabel | None = None
+    """A user of the stack."""
     team: str | None = None
     """The users of the stack that have this team."""
     tier: DnsLabel | None = None
+    """A tier of the stack."""
     model: DnsLabel | None = None
     """A model of the stack, by name."""
     cost_centre: str | None = None
+    """The users of the stack that have this cost centre."""
 
     @model_validator(mode="after")
     def _one_scope(self) -> Self:
@@ -74,6 +82,7 @@ class Grafana(Model):
     selector: dict[str, str] = Field(default_factory=lambda: {"dashboards": "maas"}, min_length=1)
     """Labels of the Grafana object."""
     folder: str = "Models as a Service"
+    """Where the dashboards are."""
 
     def managed_with(self, install: Install) -> bool:
         """Whether the Grafana is the stack's own."""
@@ -120,6 +129,7 @@ class Observability(Model):
     monitor_labels: dict[str, str] = Field(default_factory=dict)
     """Labels that the cluster's Prometheus selects monitors and rules by, such as `release: kube-prometheus-stack`."""
     telemetry_labels: TelemetryLabels = TelemetryLabels()
+    """What usage can be told apart by."""
     counters: Literal["limitador", "gateway"] | None = None
     """Who counts by user: Limitador, or the gateway's filter as in the original demonstration. Default: the gateway
     where `platform.kuadrant.wasmShim` is that filter's image."""
@@ -128,12 +138,16 @@ class Observability(Model):
     runbooks: str = "docs/observability/runbooks.md"
     """Where alerts send people: address of the page with a section for each."""
     thresholds: Thresholds = Thresholds()
+    """From where on alerts fire."""
     budgets: dict[DnsLabel, Budget] = Field(default_factory=dict)
+    """What may be spent in a month, by a name of your choice; alerts at 80, 90 and 100 percent."""
     dashboards: Literal["operator", "sidecar", "none"] = "operator"
     """How Grafana gets the dashboards: as objects of the Grafana operator, or as ConfigMaps that the sidecar of a
     Grafana looks for, such as kube-prometheus-stack's."""
     grafana: Grafana = Grafana()
+    """The Grafana that shows the dashboards."""
     prometheus: Prometheus = Prometheus()
+    """Where usage is asked for."""
 
     def counted_by_gateway(self, wasm_shim: str | None) -> bool:
         """Whether the counters by user are the gateway's own, with the filter image of the stack."""
@@ -144,16 +158,22 @@ class Timeouts(Model):
     """How long the deployment waits for each kind of thing to become ready."""
 
     gateway: Duration = "5m"
+    """Gateway: Programmed, with an address."""
     certificate: Duration = "10m"
     """ACME by DNS-01 waits until the record is seen."""
     operator: Duration = "10m"
     """An operator's images are pulled, its webhooks get certificates; an InstallPlan may wait for approval."""
     kserve: Duration = "5m"
+    """KServe's controller, after its settings changed."""
     kuadrant: Duration = "5m"
+    """The Kuadrant object: Ready."""
     model: Duration = "30m"
     """A GPU model pulls an image of gigabytes, then its weights."""
     route: Duration = "2m"
+    """HTTPRoutes: Accepted and ResolvedRefs; OpenShift Routes: Admitted."""
     external_secret: Duration = "2m"  # noqa: S105 - a time limit
     """The External Secrets operator asks the store."""
     policy: Duration = "3m"
+    """Policies: Accepted and Enforced."""
     delete: Duration = "10m"
+    """Until what is deleted is gone."""

@@ -50,6 +50,7 @@ class Operator(Model):
     """An operator that the service stands on. What is not set is as components/operators/catalogue.py declares it."""
 
     install: Install = Install.PREINSTALLED
+    """How it gets onto the cluster. Not every way works for every operator: what cannot work is refused, and why."""
     version: str | None = None
     """Of the chart, or of the package's first ClusterServiceVersion."""
     chart: str | None = None
@@ -73,6 +74,7 @@ class GatewayApi(Model):
     install: Literal["manifest", "preinstalled"] = "preinstalled"
     """`manifest`: the release's own file, standard channel. OpenShift 4.19 and newer have them built in."""
     version: str | None = None
+    """Of the release."""
     source: str | None = None
     """Address or path of the file, where it is not the release's own."""
 
@@ -124,6 +126,7 @@ class Authorino(Model):
     """Kuadrant's authorisation server."""
 
     replicas: Annotated[int, Field(strict=True, ge=1)] = 1
+    """How many; from two on with a disruption budget."""
 
 
 class KuadrantOperator(Operator):
@@ -143,6 +146,7 @@ class KuadrantOperator(Operator):
     limits_timeout: Duration = "1s"
     """How long the gateway waits for Limitador, Kuadrant's own being 100ms."""
     authorino: Authorino = Authorino()
+    """The authorisation server."""
 
     @property
     def manages_environment(self) -> bool:
@@ -154,20 +158,30 @@ class Platform(Model):
     """Where the service runs."""
 
     profile: Profile = Profile.KUBERNETES
+    """The kind of cluster."""
     namespace: DnsLabel = "llm"
     """Holds the gateway, the models and the policies."""
     scc: Scc = Scc.RESTRICTED
     """On OpenShift: the SecurityContextConstraints of the ServiceAccount `models`. `original` weakens the cluster for
     pods that do not fit `restricted-v2`; those that fit are run under that all the same."""
     gateway_api: GatewayApi = GatewayApi()
+    """The Gateway API's CRDs."""
     cert_manager: Operator = Operator()
+    """cert-manager, which makes certificates."""
     service_mesh: ServiceMesh = ServiceMesh()
+    """The mesh that runs the gateway."""
     kserve: KServeOperator = KServeOperator()
+    """KServe, which runs the models."""
     kuadrant: KuadrantOperator = KuadrantOperator()
+    """Kuadrant, which enforces the policies."""
     monitoring: Monitoring = Monitoring()
+    """The Prometheus operator."""
     grafana: Operator = Operator()
+    """The Grafana operator."""
     clean_up: CleanUp = CleanUp()
+    """What others left, removed once and only when asked to."""
     network_policies: NetworkPolicies = Isolation()
+    """Who may reach whom on the cluster's network. `false` alone means `{enabled: false}`."""
 
 
 def platform_field(key: str) -> str:

@@ -36,6 +36,7 @@ class Routing(Model):
     host: DnsLabel = "models"
     """With `path`: first label of the host that all models share."""
     quota: QuotaScope = QuotaScope.PER_MODEL
+    """What limits are counted over."""
 
     @model_validator(mode="after")
     def _one_route_has_paths(self) -> Self:

@@ -24,7 +24,9 @@ class TriggerAuthentication(Model):
     """How KEDA proves itself to Prometheus: an object that is there."""
 
     name: DnsLabel
+    """Of an object that is there."""
     kind: str = Field(default="TriggerAuthentication", pattern="^(TriggerAuthentication|ClusterTriggerAuthentication)$")
+    """Its kind."""
     modes: Annotated[str, Field(pattern="^[a-z]+(,[a-z]+)*$")] = "bearer"
     """KEDA's `authModes`: what of it is used, such as `bearer` or `basic,tls`."""
 
@@ -35,9 +37,11 @@ class Serving(Model):
     api: Api = Api.INFERENCE_SERVICE
     """The kind of KServe's object for models that do not say."""
     autoscaler: Autoscaler = Autoscaler.NONE
+    """Who scales models."""
     prometheus: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
     """Where KEDA asks for metrics; default: by platform."""
     trigger_authentication: TriggerAuthentication | None = None
+    """With `keda`: how it proves itself to Prometheus."""
 
 
 ModelSecrets = dict[DnsLabel, dict[Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9/]+$")], SecretStr]]

@@ -34,22 +34,41 @@ class Settings(Model):
     domain: Domain
     """Models are reached below this domain."""
     tiers: Tiers
+    """Tiers by name: what a user of each may spend, and what it costs."""
     cluster: Cluster = Cluster()
+    """Which cluster the stack is for."""
     platform: Platform = Platform()
+    """Where the service runs, and how each operator gets there."""
     gateway: Gateway = Gateway()
+    """The one gateway that all models are called through."""
     limiter: Limiter = Limiter()
+    """Limitador: how many, and where the counters live."""
     mirror: Mirror = Mirror()
+    """Where images and charts come from on a cluster that cannot reach the internet."""
     identity: Identity = Identity()
+    """How callers prove who they are."""
     users: Users = Field(default_factory=dict)
+    """Users by name; the name is the user id that limits count by."""
     api_keys: ApiKeys = Field(default_factory=dict)
+    """The keys of each user that has any, encrypted: `./maas keys` writes them. One key, or a list of two while it is
+    being rotated, the current one first. The whole section can be one encrypted text that holds it as JSON."""
     models: Models = Field(default_factory=dict)
+    """The models by name."""
     routing: Routing = Routing()
+    """Where models are reached, and what that makes of quotas."""
     serving: Serving = Serving()
+    """What holds for all models."""
     model_secrets: ModelSecrets = Field(default_factory=dict)
+    """Secrets that sources of models ask for, encrypted, by name. Keys that start with `serving.kserve.io/` become
+    annotations."""
     nodes: Nodes = Field(default_factory=dict)
+    """Kinds of nodes by name, for `./maas models estimate`, and to refuse models that no node takes."""
     observability: Observability = Observability()
+    """What is measured, who is told, what it may cost, where it is seen."""
     policy: Policy = Policy()
+    """What the policy pack holds this stack to."""
     timeouts: Timeouts = Timeouts()
+    """How long a deployment waits for each kind of thing."""
 
     @classmethod
     def load(cls, stack: str, values: Mapping[str, Any], encrypted: Collection[str] = SECRET_KEYS) -> Self:

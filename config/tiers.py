@@ -19,7 +19,9 @@ class ModelLimits(Model):
     """Limits of a tier that are different for one model; what is not said here is as the tier says."""
 
     requests: Allowance | None = None
+    """In place of the tier's."""
     tokens: Allowance | None = None
+    """In place of the tier's."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

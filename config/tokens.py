@@ -40,8 +40,11 @@ class Claims(Model):
     user: Annotated[Claim, AfterValidator(_filled)] = ("sub",)
     """Who it is. It has to be one that the provider never gives to somebody else."""
     groups: Claim = ("groups",)
+    """The groups, which decide the tier."""
     team: Claim = ()
+    """The team, for reports."""
     cost_centre: Claim = ()
+    """Who pays."""
     models: Claim = ()
     """A list of models that the user may call; without the claim, all that the tier may."""
 
@@ -75,6 +78,7 @@ class Issuer(Model):
     clients: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     """The applications that a token may come from (`azp`, or `client_id` where there is none); empty for all."""
     claims: Claims = Claims()
+    """Where a token says what: a name, or the names from the outermost object on, such as `[realm_access, roles]`."""
     groups: dict[Annotated[str, AfterValidator(_group)], str] = Field(default_factory=dict)
     """The tier of each group; who is in several gets the one with the highest level."""
     default_tier: str | None = None
@@ -122,8 +126,11 @@ class Grant(Model):
     """What a service account, or every one of a namespace, gets."""
 
     tier: str
+    """The tier whose limits hold."""
     team: str = ""
+    """For reports."""
     cost_centre: str = ""
+    """Who pays."""
     models: tuple[str, ...] = ()
     """The models that it may call; empty for all that the tier may."""
 

@@ -23,7 +23,9 @@ class Resources(SettingsModel):
     """What one replica may use; request and limit are the same, so that a model is never throttled by a neighbour."""
 
     cpu: Quantity
+    """Request and limit."""
     memory: Quantity
+    """Request and limit."""
 
 
 # A served name is part of JSON bodies, metric labels and command lines.
@@ -48,6 +50,7 @@ class Model(SettingsModel):
     source: Source | None = None
     """Where the weights come from, or the endpoint that is the model."""
     runtime: Runtime
+    """What serves the model. Profiles set it."""
     api: Api | None = None
     """The kind of KServe's object; default: `maas:serving.api`."""
     served_name: ServedName | None = None
@@ -55,11 +58,15 @@ class Model(SettingsModel):
     image: str | None = None
     """Image of the runtime; default: the version that config/versions.py pins."""
     resources: Resources | None = None
+    """What one replica may use. Profiles set it."""
     gpu: Gpu | None = None
+    """The accelerators of one replica. Profiles set it."""
     replicas: Annotated[int, Field(strict=True, ge=1)] = 1
+    """How many pods."""
     autoscaling: Autoscaling | None = None
     """In place of `replicas`."""
     rollout: Rollout = Rollout.SURGE
+    """How a changed model takes the place of the old one."""
     max_length: Annotated[int, Field(strict=True, ge=1)] | None = None
     """Longest prompt plus answer, in tokens."""
     memory_utilisation: Annotated[float, Field(gt=0, le=1)] | None = None

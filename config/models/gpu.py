@@ -16,9 +16,13 @@ class Toleration(Model):
     """A taint that the model's pods accept; the fields are Kubernetes' own."""
 
     key: str
+    """Of the taint."""
     operator: Literal["Exists", "Equal"] = "Exists"
+    """`Exists` takes any value."""
     value: str | None = None
+    """With `Equal`: the taint's."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Of the taint; any, when it is not set."""
 
 
 class Vendor(StrEnum):
@@ -54,7 +58,9 @@ class Gpu(Model):
     resource: str = _RESOURCES[Vendor.NVIDIA]
     """The extended resource that the device plugin offers; a slice is one of its own."""
     node_selector: dict[str, str] = Field(default_factory=lambda: dict(_PRESENT[Vendor.NVIDIA]))
+    """Labels of the nodes; default: those of the vendor's nodes with a card, and `product`."""
     tolerations: tuple[Toleration, ...] = (Toleration(key=_RESOURCES[Vendor.NVIDIA], effect="NoSchedule"),)
+    """Taints that the pods accept; default: the vendor's."""
 
     @model_validator(mode="before")
     @classmethod

@@ -16,6 +16,7 @@ class Autoscaling(Model):
     min: Annotated[int, Field(strict=True, ge=0)] = 1
     """0 ends the last replica after `cooldown` without requests; KEDA alone can do that."""
     max: Annotated[int, Field(strict=True, ge=1)]
+    """So many replicas at most."""
     waiting: Annotated[int, Field(strict=True, ge=1)] = 4
     """Requests that wait, for each replica, from which on another is added."""
     cache_use: Annotated[int, Field(strict=True, ge=1, le=100)] = 80

@@ -19,6 +19,7 @@ class Cache(Model):
     storage_class: str | None = None
     """Of that volume; default: the cluster's own."""
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = "ReadWriteOnce"
+    """Of that volume; several replicas on several nodes need `ReadWriteMany`."""
     ephemeral: bool = False
     """Space of the node (emptyDir) of that size, in place of a volume: it ends with the pod."""
 

@@ -1,0 +1,1 @@
+"""The docs site: what of it is generated, and how it is built."""
