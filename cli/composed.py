@@ -26,7 +26,9 @@ from cli.stackfile import (
     mapping,
     read,
     stack_file,
+    users_of,
     users_without_key,
+    with_shared,
 )
 from config.merging import merged
 
@@ -62,9 +64,10 @@ def compose(
     tracked = read(stack_file(stack, root))
     config = merged(full_keys(tracked.get("config") or {}, name), overlay or {})
     config = {key: value for key, value in config.items() if value is not None}
-    composed = merge({**tracked, "config": config}, _earlier(target), name, stack)
+    users = users_of(with_shared(config, root))
+    composed = merge({**tracked, "config": config}, _earlier(target), name, stack, users)
     _write_if_changed(target, yaml.safe_dump(composed, sort_keys=True, allow_unicode=True, width=120))
-    return _unsettled(folder, composed["config"])
+    return _unsettled(folder, with_shared(composed["config"], root))
 
 
 def keyed_users(folder: Path) -> frozenset[str]:
@@ -81,18 +84,23 @@ def remember_keyed(folder: Path, users: Collection[str]) -> None:
 
 
 def _unsettled(folder: Path, config: Mapping[str, Any]) -> list[str]:
-    users = mapping(config.get("maas:users")).keys()
+    users = users_of(config)
     if is_secure(config.get(API_KEYS)):
         return sorted(users ^ keyed_users(folder))
     return users_without_key(config)
 
 
 def merge(
-    tracked: Mapping[str, Any], earlier: Mapping[str, Any], project: str = "maas", stack: str = SANDBOX
+    tracked: Mapping[str, Any],
+    earlier: Mapping[str, Any],
+    project: str = "maas",
+    stack: str = SANDBOX,
+    users: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """The tracked stack file with what an earlier composed one has of its own.
 
-    A key that the tracked file gives wins over a generated one.
+    A key that the tracked file gives wins over a generated one. Keys of others than the stack's users, which are the
+    tracked file's unless said otherwise, are left out.
 
     Raises:
         MaasError: The tracked file has encrypted values, which nobody but their author could decrypt.
@@ -104,7 +112,7 @@ def merge(
             "are generated and stay with the state: remove these values.",
             code=Exit.CONFIG,
         )
-    users = mapping(config.get("maas:users"))
+    users = users_of(config) if users is None else users
     own = mapping(mapping(earlier.get("config")).get(API_KEYS))
     kept = own if is_secure(own) else {user: own[user] for user in own if user in users and has_secret(own[user])}
     given = mapping(config.get(API_KEYS))

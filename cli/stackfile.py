@@ -15,6 +15,7 @@ from sandbox.go_yaml import GoLoader
 PROJECT_FILE = "Pulumi.yaml"
 SANDBOX = "sandbox"
 API_KEYS = "maas:apiKeys"
+EXTENDS = "maas:extends"
 
 
 def stack_file(stack: str, root: Path = ROOT) -> Path:
@@ -64,7 +65,7 @@ def stack_config(stack: str, root: Path = ROOT) -> tuple[dict[str, str], frozens
     """
     project = read(root / PROJECT_FILE)
     name = str(project.get("name", "maas"))
-    given = full_keys(read(stack_file(stack, root)).get("config") or {}, name)
+    given = with_shared(full_keys(read(stack_file(stack, root)).get("config") or {}, name), root)
     if stack == SANDBOX or is_secure(given.get(API_KEYS)):
         given = _with_a_key_for_each_user(given)
     values = {**_defaults(project, name), **given}
@@ -77,9 +78,31 @@ def full_keys(config: Mapping[str, Any], project: str) -> dict[str, Any]:
     return {key if ":" in key else f"{project}:{key}": value for key, value in config.items()}
 
 
+def with_shared(config: Mapping[str, Any], root: Path = ROOT) -> dict[str, Any]:
+    """A stack's settings by full key, over those of the files that it extends; see config/shared.py.
+
+    A `null` that takes something away stays one, as the program does the same again.
+    """
+    if not config.get(EXTENDS):
+        return dict(config)
+    from config.shared import FOLDER, stacked  # noqa: PLC0415 - of the revision that is looked at, which may have none
+
+    prefix = EXTENDS.removesuffix("extends")
+    ours = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+    others = {key: value for key, value in config.items() if not key.startswith(prefix)}
+    # A composed project folder has none: its program is this one.
+    folder = root / FOLDER.name if (root / FOLDER.name).is_dir() else FOLDER
+    return {**others, **{prefix + key: value for key, value in stacked(ours, folder).items()}}
+
+
 def users_without_key(config: Mapping[str, Any]) -> list[str]:
     """The users of `maas:users` that `maas:apiKeys` says nothing of, in alphabetical order."""
-    return sorted(mapping(config.get("maas:users")).keys() - mapping(config.get(API_KEYS)).keys())
+    return sorted(users_of(config) - mapping(config.get(API_KEYS)).keys())
+
+
+def users_of(config: Mapping[str, Any]) -> set[str]:
+    """The names of the users of a stack."""
+    return {name for name, user in mapping(config.get("maas:users")).items() if user is not None}
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -143,7 +166,7 @@ def _defaults(project: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _with_a_key_for_each_user(config: dict[str, Any]) -> dict[str, Any]:
     given = config.get(API_KEYS)
     keys = {} if is_secure(given) else dict(mapping(given))
-    missing = mapping(config.get("maas:users")).keys() - keys.keys()
+    missing = users_of(config) - keys.keys()
     if not missing and not is_secure(given):
         return config
     return {**config, API_KEYS: keys | {user: {"secure": "generated"} for user in sorted(missing)}}

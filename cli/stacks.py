@@ -12,7 +12,7 @@ from rich.table import Table
 
 from cli.exits import Exit, MaasError
 from cli.paths import ROOT
-from cli.stackfile import full_keys, has_secret, mapping, read, stack_file, stack_names
+from cli.stackfile import full_keys, has_secret, mapping, read, stack_file, stack_names, users_of, with_shared
 from cli.target import of_stack
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
@@ -128,7 +128,7 @@ def _behind(text: str, node: yaml.Node) -> int:
 
 def _row(name: str, root: Path) -> Row:
     content = read(stack_file(name, root))
-    config = full_keys(mapping(content.get("config")), "maas")
+    config = with_shared(full_keys(mapping(content.get("config")), "maas"), root)
     platform, cluster = mapping(config.get("maas:platform")), mapping(config.get("maas:cluster"))
     return Row(
         stack=name,
@@ -137,7 +137,7 @@ def _row(name: str, root: Path) -> Row:
         context=str(cluster.get("context", "")),
         protected=mapping(config.get("maas:policy")).get("protected") is True,
         models=len(mapping(config.get("maas:models"))),
-        users=len(mapping(config.get("maas:users"))),
+        users=len(users_of(config)),
         secrets=str(content.get("secretsprovider") or "passphrase").split(":", 1)[0],
         deployed=_deployed(name),
     )

@@ -23,10 +23,13 @@ class Problem:
     why: str
     allowed: str = ""
     fix: str = ""
+    file: str = ""
+    """Where the value is from, when it is not from the stack file."""
 
     def __str__(self) -> str:
         """One line: `maas:tiers.free.requests = "5 per 1d": <why>; allowed: <allowed>; try: <fix>`."""
-        line = f"{self.key} = {self.value}: {self.why}" if self.value else f"{self.key}: {self.why}"
+        line = f"{self.key} = {self.value}" if self.value else self.key
+        line += f" (in {self.file}): {self.why}" if self.file else f": {self.why}"
         if self.allowed:
             line += f"; allowed: {self.allowed}"
         if self.fix:

@@ -1,10 +1,11 @@
 """The whole configuration of a stack: one frozen object, or one error that lists everything that is wrong."""
 
 import inspect
-from collections.abc import Collection, Mapping
-from typing import Any, Self, get_type_hints
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Self, get_type_hints
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from config.checks import CHECKS
 from config.gateway import Gateway
@@ -21,16 +22,24 @@ from config.problems import HIDDEN, ConfigError, Problem, closest, from_pydantic
 from config.routing import Routing
 from config.serving import ModelSecrets, Serving
 from config.tiers import Tiers
-from config.values import Domain
+from config.values import DnsLabel, Domain
 
 NAMESPACE = "maas"
 SECRET_KEYS = frozenset({"apiKeys", "modelSecrets"})
 """Keys whose values must never be shown."""
 
 
+def _listed(value: object) -> object:
+    """One name is a list of one; none is an empty one."""
+    return ([value] if value else []) if isinstance(value, str) else value
+
+
 class Settings(Model):
     """What Pulumi.<stack>.yaml says under `maas:`, with every default filled in."""
 
+    extends: Annotated[tuple[DnsLabel, ...], BeforeValidator(_listed)] = ()
+    """Files of `shared/` whose values hold for this stack too, by name without `.yaml`: one, or a list in which a later
+    one stands over those before it. What the stack says itself stands over all of them."""
     domain: Domain
     """Models are reached below this domain."""
     tiers: Tiers
@@ -71,13 +80,22 @@ class Settings(Model):
     """How long a deployment waits for each kind of thing."""
 
     @classmethod
-    def load(cls, stack: str, values: Mapping[str, Any], encrypted: Collection[str] = SECRET_KEYS) -> Self:
+    def load(
+        cls,
+        stack: str,
+        values: Mapping[str, Any],
+        encrypted: Collection[str] = SECRET_KEYS,
+        known_problems: Iterable[Problem] = (),
+        origin: Callable[[str], str] = lambda _: "",
+    ) -> Self:
         """Check everything under `maas:` of a stack.
 
         Args:
             stack: name of the stack, for messages.
             values: stack keys without `maas:`, such as `{"domain": "...", "tiers": {...}}`.
             encrypted: the keys that the stack file keeps encrypted.
+            known_problems: what is wrong already, to be told with the rest.
+            origin: the file that the value of a key is from, for messages; empty for the stack file.
 
         Raises:
             ConfigError: with all problems at once.
@@ -88,6 +106,7 @@ class Settings(Model):
             for key in values
             if key not in aliases
         ]
+        problems += known_problems
         problems += [_in_plain_text(key) for key in SECRET_KEYS if values.get(key) and key not in encrypted]
         sections: dict[str, object] = {}
         for alias, name in aliases.items():
@@ -101,7 +120,7 @@ class Settings(Model):
             if needed.keys() <= sections.keys():
                 problems += check(**{name: sections[name] for name in needed})
         if problems:
-            raise ConfigError(stack, problems)
+            raise ConfigError(stack, [replace(each, file=origin(each.key)) for each in problems])
         return cls.model_construct(None, **sections)
 
     def host(self, model: str) -> str:
@@ -151,7 +170,8 @@ def _section(model: type[Model], alias: str, name: str, values: Mapping[str, Any
     """One key of the stack, checked by itself, so that an error in it does not hide those in others."""
     key = f"{NAMESPACE}:{alias}"
     field = model.model_fields[name]
-    if alias not in values:
+    # The engine fills in Pulumi.yaml's defaults, an empty mapping for most.
+    if alias not in values or (field.is_required() and values[alias] == {}):
         if field.is_required():
             return [Problem(key, "", "required, but not set")]
         return _Valid(field.get_default(call_default_factory=True, validated_data={}))

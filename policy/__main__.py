@@ -25,6 +25,7 @@ from pulumi_policy import (  # noqa: E402
     StackValidationPolicy,
 )
 
+from config.shared import layered  # noqa: E402
 from policy.rules import OF_RESOURCE, OF_STACK, RULES, Level, Resource, Stack  # noqa: E402
 from policy.rules.levels import level_of  # noqa: E402
 from policy.rules.resource import config_of, mapping  # noqa: E402
@@ -34,12 +35,12 @@ ADVICE = "-advice"
 
 @cache
 def stack_config(stack: str) -> Mapping[str, Any]:
-    """What a stack's file has under `maas:`; nothing when it is not here, so that every rule is as strict as usual."""
+    """What a stack's file has under `maas:`, over what it shares; nothing without one, so that rules are as usual."""
     try:
         content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
     except OSError:
         return {}
-    return config_of(mapping(mapping(content).get("config")))
+    return layered(config_of(mapping(mapping(content).get("config")))).values
 
 
 def stack_of(urn: str) -> str:

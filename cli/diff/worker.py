@@ -23,7 +23,7 @@ from cli.exits import MaasError
 from cli.paths import ROOT
 from cli.policies import of_recording
 from cli.recorder import Recording, RecordingError, Resource, record
-from cli.stackfile import full_keys, read, stack_config, stack_file
+from cli.stackfile import full_keys, read, stack_config, stack_file, with_shared
 from policy.rules import Violation, check
 
 _SECRET_SETTINGS = {"apiKeys"}
@@ -43,7 +43,7 @@ def snapshot(tree: Path, stack: str) -> dict[str, Any]:
         return {"stack": stack, "refused": str(error)}
     except Exception as error:  # noqa: BLE001 - another revision's program may fail in any way; the report says how
         return {"stack": stack, "refused": f"The program ended with {type(error).__name__}: {error}"}
-    given = fingerprinted(full_keys(read(stack_file(stack, tree)).get("config") or {}, "maas"))
+    given = fingerprinted(with_shared(full_keys(read(stack_file(stack, tree)).get("config") or {}, "maas"), tree))
     return {**found, "given": given, "versions": versions(tree)}
 
 

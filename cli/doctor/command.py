@@ -20,8 +20,8 @@ from cli.recorder import Object, RecordingError, record
 from cli.stackfile import SANDBOX, stack_config
 from cli.target import ambient_kubeconfig
 from config.problems import ConfigError
-from config.settings import SECRET_KEYS, Settings
-from config.source import parsed
+from config.settings import Settings
+from config.source import load
 from sandbox.instance import Sandbox
 from sandbox.kube import ApiError, Kube, Retry
 from sandbox.kubeconfig import KubeconfigError
@@ -60,7 +60,7 @@ def program(stack: str) -> tuple[Settings, tuple[Object, ...]]:
     values, secrets = stack_config(stack)
     with _refusals():
         objects = record(stack, values, secrets).objects
-        return Settings.load(stack, parsed(values), SECRET_KEYS), objects
+        return load(stack, values), objects
 
 
 def diagnose(case: Case) -> tuple[Finding, ...]:

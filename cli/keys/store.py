@@ -32,18 +32,21 @@ from cli.stackfile import (
     read,
     stack_config,
     stack_file,
+    users_of,
+    with_shared,
 )
 from cli.target import Target, of_sandbox, of_stack
 from config.problems import ConfigError
 from config.settings import NAMESPACE, Settings
-from config.source import parsed
+from config.shared import FOLDER
+from config.source import load
 from sandbox.instance import Sandbox, home_folder
 from sandbox.progress import Reporter
 from sandbox.toolbox import find
 from sandbox.tools.declarations import TOOLS
 from sandbox.tools.files import write_whole
 
-_USERS, _KEYS = "users", "apiKeys"
+_USERS, _KEYS = f"{NAMESPACE}:users", "apiKeys"
 
 
 def settle(session: Session, users: list[str]) -> None:
@@ -55,7 +58,7 @@ def settle(session: Session, users: list[str]) -> None:
     """
     folder = Path(session.stack.workspace.work_dir)
     config = mapping(read(stack_file(session.stack.name, folder)).get("config"))
-    present = mapping(config.get(f"{NAMESPACE}:{_USERS}")).keys()
+    present = users_of(with_shared(config))
     book = _read(session, config)
     fresh = {user: (new_key(),) for user in users if user in present and user not in book}
     _write(session, {user: keys for user, keys in {**book, **fresh}.items() if user in present})
@@ -90,12 +93,13 @@ class Store:
         Raises:
             MaasError: The settings are refused with them, or the stack file cannot be edited; nothing was written.
         """
-        users = {**self._written(_USERS), **self._new_users}
-        content = parsed({**self._values, f"{NAMESPACE}:{_USERS}": json.dumps(users), API_KEYS: dumped(book)})
-        self.settings = _checked(self.stack, content)
+        users = {**mapping(json.loads(self._values.get(_USERS) or "{}")), **self._new_users}
+        self.settings = _checked(
+            self.stack, {**self._values, _USERS: json.dumps(users), API_KEYS: dumped(book)}, self._root
+        )
         path = stack_file(self.stack, self._root)
         old = path.read_bytes().decode("utf-8")
-        new = with_entries(old, _USERS, self._new_users)
+        new = with_entries(old, _USERS.removeprefix(f"{NAMESPACE}:"), self._new_users)
         if not self.is_sandbox:
             _write(self._session, book)
             new = _with_ciphertext(new, stack_file(self.stack, Path(self._session.stack.workspace.work_dir)))
@@ -105,11 +109,8 @@ class Store:
             folder = Path(self._session.stack.workspace.work_dir)
             composed.compose(folder, self._root)
             _write(self._session, book)
-            composed.remember_keyed(folder, users.keys())
+            composed.remember_keyed(folder, users_of({_USERS: users}))
         self.book, self._new_users = book, {}
-
-    def _written(self, section: str) -> Mapping[str, Any]:
-        return mapping(parsed(self._values).get(section))
 
 
 @contextmanager
@@ -126,7 +127,7 @@ def opened(stack: str, sandbox: str, reporter: Reporter, root: Path = ROOT) -> G
         MaasError: There is no such stack or sandbox, or its keys cannot be decrypted.
     """
     values, _ = stack_config(stack, root)
-    settings = _checked(stack, parsed({**values, API_KEYS: "{}"}))
+    settings = _checked(stack, {**values, API_KEYS: "{}"}, root)
     if stack == SANDBOX and not (home_folder() / sandbox).is_dir():
         raise MaasError(f"There is no sandbox {sandbox}, and its keys are with its state. Make it: ./maas up")
     target = of_sandbox(Sandbox.open(sandbox)) if stack == SANDBOX else of_stack(stack)
@@ -180,9 +181,9 @@ def _with_ciphertext(text: str, written: Path) -> str:
     return with_root_keys(text, {key: str(content[key]) for key in composed.ENGINE_OWNED if key in content})
 
 
-def _checked(stack: str, content: Mapping[str, Any]) -> Settings:
+def _checked(stack: str, values: Mapping[str, str], root: Path) -> Settings:
     try:
-        return Settings.load(stack, content, {_KEYS})
+        return load(stack, values, {_KEYS}, root / FOLDER.name)
     except ConfigError as error:
         raise MaasError(str(error), code=Exit.CONFIG) from None
 

@@ -18,6 +18,8 @@ from components.exports import exports
 from config.models import PROFILES
 from config.problems import ConfigError
 from config.settings import NAMESPACE, SECRET_KEYS, Settings
+from config.shared import FOLDER
+from config.source import load as load_settings
 from config.source import parsed
 from sandbox.tools.files import write_whole
 
@@ -55,10 +57,10 @@ def load(stack: str, root: Path = ROOT) -> tuple[Settings, Mapping[str, Any]]:
         MaasError: The settings are refused.
     """
     values, secrets = stack_config(stack, root)
-    content = parsed(values)
     encrypted = {key for key in SECRET_KEYS if f"{NAMESPACE}:{key}" in secrets}
+    folder = root / FOLDER.name
     try:
-        return Settings.load(stack, content, encrypted), mapping(content.get("models"))
+        return load_settings(stack, values, encrypted, folder), mapping(parsed(values, folder).get("models"))
     except ConfigError as error:
         raise MaasError(str(error), code=Exit.CONFIG) from error
 

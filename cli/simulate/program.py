@@ -34,12 +34,17 @@ def made(stack: str, users: Mapping[str, str], settings: Mapping[str, str]) -> d
     config: dict[str, Any] = {key: _value(text) for key, text in texts.items()}
     for path, text in settings.items():
         _set(config, path, text)
+    # Where a user is null, the stack takes one away that it shares with others.
     known = cast("dict[str, Any]", config.setdefault(USERS, {}) or {})
     config[USERS] = {**known, **{name: {"tier": tier} for name, tier in users.items()}}
     # Keys that somebody else keeps cannot be read here: the same users get stand-ins from the stack itself.
     _mapping(config.get(IDENTITY)).pop("apiKeys", None)
     given = _mapping(config.get(KEYS))
-    config[KEYS] = {name: given.get(name) or placeholder(f"{KEYS}.{name}") for name in config[USERS]}
+    config[KEYS] = {
+        name: given.get(name) or placeholder(f"{KEYS}.{name}")
+        for name, user in config[USERS].items()
+        if user is not None
+    }
     if not config[KEYS]:
         del config[KEYS]
     recording = record(stack, {key: _text(value) for key, value in config.items()}, {*secrets, KEYS})

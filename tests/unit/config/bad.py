@@ -74,7 +74,7 @@ BAD: tuple[Bad, ...] = (
     Bad("models/qwen3/gpus", 1, "maas:models.qwen3.gpus", "unknown key", "gpu"),
     # tiers
     Bad("tiers", ABSENT, "maas:tiers", "required"),
-    Bad("tiers", {}, "maas:tiers", "at least 1", also={"users": {}, "apiKeys": {}}),
+    Bad("tiers", {}, "maas:tiers", "required, but not set", also={"users": {}, "apiKeys": {}}),
     Bad("tiers/Free Tier", {"level": 7, "requests": "1 per 1m", "tokens": "1 per 1m"}, "maas:tiers.Free Tier",
         "not a DNS label", "free-tier"),
     Bad("tiers/free/tokens", ABSENT, "maas:tiers.free.tokens", "no limit is stated", "unlimited"),
@@ -409,6 +409,9 @@ BAD: tuple[Bad, ...] = (
         "resource": "amd.com/gpu"}}}, "maas:models.qwen3.gpu", "l40s: 0 x nvidia.com/gpu, 1 wanted"),
     Bad("nodes", {"l40s": {"gpu": {"memory": "46068Mi"}}}, "maas:nodes.l40s.gpu.count", "required"),
     Bad("nodes", {"l40s": {"taints": [{"key": "a", "effect": "Never"}]}}, "maas:nodes.l40s.taints[0].effect", ""),
+    # what several stacks share; files that cannot be used are in test_shared.py
+    Bad("extends", "Base", "maas:extends[0]", "not a DNS label", "base"),
+    Bad("extends", ["base", 3], "maas:extends[1]", "string"),
     # the rest
     Bad("observability", {"interval": "half a minute"}, "maas:observability.interval", "not a window"),
     Bad("observability", {"kuadrantMonitors": "both"}, "maas:observability.kuadrantMonitors", "not one of"),
