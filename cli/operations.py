@@ -17,7 +17,7 @@ import pulumi
 from pulumi.automation.errors import CommandError
 from rich.prompt import Confirm
 
-from cli import composed, leftovers, policies, recovery, summary
+from cli import composed, drift, leftovers, policies, recovery, summary
 from cli.calls import Service
 from cli.console import Console
 from cli.engine import Engine, Session
@@ -105,6 +105,8 @@ class Command:
                 self._require_running(target)
                 looking = preview_only or expect_no_changes
                 self._run("Refresh", state_counts(target), lambda t: session.refresh(t.on_event, preview_only=looking))
+            if target.sandbox is None or target.sandbox.name == target.stack:  # others beside it have no row of theirs
+                drift.remember(target.stack, drifted=bool(self._tracker.changed))
             return self._changes("", expect_no_changes=expect_no_changes)
 
         return self._report(work)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -10,10 +10,16 @@ from typing import Any, cast
 import yaml
 from rich.table import Table
 
+from cli import drift
 from cli.exits import Exit, MaasError
+from cli.models.catalogue import load
 from cli.paths import ROOT
-from cli.stackfile import full_keys, has_secret, mapping, read, stack_file, stack_names, users_of, with_shared
-from cli.target import of_stack
+from cli.stackfile import SANDBOX, full_keys, has_secret, mapping, read, stack_file, stack_names, users_of, with_shared
+from cli.target import of_sandbox, of_stack
+from components.operators.catalogue import DECLARATIONS, offered
+from config.platform import Install
+from config.settings import Settings
+from sandbox.instance import Sandbox, home_folder
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 _OF_ONE_STACK = ("encryptionsalt", "encryptedkey", "secretsprovider")
@@ -32,15 +38,58 @@ class Row:
     protected: bool
     models: int
     users: int
+    versions: Mapping[str, str]
+    """What the stack installs of each operator, or who else does; empty when its settings are refused."""
     secrets: str
     """What encrypts its secrets."""
     deployed: str
-    """When its state was last written, in UTC; empty when it was not deployed from here."""
+    """When its state was last written, in UTC; empty when its state is elsewhere, or not there yet."""
+    drift: str
+    """Whether its cluster was as its state says, when somebody last looked; empty when that is not known here."""
+
+
+UNKNOWN = "unknown"
+_IN_TABLE = ("kserve", "kuadrant")
+"""The operators that a row of the table has room for; JSON has all."""
 
 
 def rows(root: Path = ROOT) -> list[Row]:
     """The stacks that have a file, in alphabetical order."""
     return [_row(name, root) for name in stack_names(root)]
+
+
+def look(found: Iterable[Row], refresh: Callable[[str], object]) -> Iterator[str]:
+    """Have each stack that was deployed from here compared with its cluster; yields a sentence for each that was not.
+
+    Args:
+        found: the stacks.
+        refresh: compares one, and remembers what it found; whatever it raises as MaasError is told.
+    """
+    for each in found:
+        if not each.deployed:
+            yield f"{each.stack}: its state is not in a folder here; look with its own backend: ./maas refresh"
+            continue
+        try:
+            refresh(each.stack)
+        except MaasError as error:
+            yield f"{each.stack}: {error}"
+
+
+def versions(settings: Settings) -> dict[str, str]:
+    """The version of each operator that a stack installs; `preinstalled` for those that are there already."""
+    platform, found = settings.platform, dict[str, str]()
+    for declaration in DECLARATIONS:
+        operator = declaration.of(platform)
+        match operator.install:
+            case Install.PREINSTALLED:
+                version = operator.install.value
+            case Install.HELM:
+                version = operator.version or (declaration.charts.version if declaration.charts else "")
+            case Install.OLM:
+                offer = offered(declaration, platform)
+                version = operator.version or offer.version or f"channel {operator.channel or offer.channel}"
+        found[declaration.key] = version.removeprefix("v")
+    return found
 
 
 def new_text(text: str, domain: str, context: str) -> str:
@@ -86,11 +135,20 @@ def create(name: str, source: str, domain: str, context: str, root: Path = ROOT)
 def table(found: list[Row]) -> Table:
     """For people."""
     shown = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("stack", "profile", "domain", "context", "protected", "models", "users", "secrets", "deployed"):
+    for heading in ("stack", "cluster", "domain", "versions", "models", "users", "protected", "last update", "drift"):
         shown.add_column(heading, overflow="fold")
     for each in found:
-        cells = [str(value) if value not in ("", False) else "-" for value in asdict(each).values()]
-        shown.add_row(*["yes" if cell == "True" else cell for cell in cells])
+        shown.add_row(
+            each.stack,
+            f"{each.profile}, {each.context}" if each.context else each.profile,
+            each.domain,
+            "\n".join(f"{name} {each.versions[name]}" for name in _IN_TABLE if name in each.versions) or "refused",
+            str(each.models),
+            str(each.users),
+            "yes" if each.protected else "-",
+            each.deployed or UNKNOWN,
+            each.drift or UNKNOWN,
+        )
     return shown
 
 
@@ -138,14 +196,25 @@ def _row(name: str, root: Path) -> Row:
         protected=mapping(config.get("maas:policy")).get("protected") is True,
         models=len(mapping(config.get("maas:models"))),
         users=len(users_of(config)),
+        versions=_versions(name, root),
         secrets=str(content.get("secretsprovider") or "passphrase").split(":", 1)[0],
         deployed=_deployed(name),
+        drift=str(drift.last(name) or ""),
     )
+
+
+def _versions(name: str, root: Path) -> dict[str, str]:
+    try:
+        return versions(load(name, root)[0])
+    except MaasError:  # ./maas policy or diff say what is wrong with it; a table of all stacks goes on
+        return {}
 
 
 def _deployed(name: str) -> str:
     try:
-        backend = of_stack(name).backend
+        if name == SANDBOX and not (home_folder() / SANDBOX).is_dir():
+            return ""
+        backend = (of_sandbox(Sandbox.open(SANDBOX)) if name == SANDBOX else of_stack(name)).backend
         if backend is None or not backend.exists:
             return ""
         state = json.loads(backend.snapshot.read_text(encoding="utf-8"))

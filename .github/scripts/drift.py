@@ -1,8 +1,13 @@
-"""Keep one issue for each stack about what differs on its cluster: open it, update it, close it when it is gone."""
+"""Keep one issue for each stack about what differs on its cluster: open it, update it, close it when it is gone.
 
+Beside the output that it is given it leaves `<stack>.json`, which `./maas stack list` reads.
+"""
+
+import json
 import os
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from github import Repository
@@ -28,6 +33,8 @@ def main(output: Path) -> str:
     stack, drifted = os.environ["STACK"], os.environ["STATUS"] != "0"
     server, name, number = (os.environ[f"GITHUB_{key}"] for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
     run = f"{server}/{name}/actions/runs/{number}"
+    found = {"checked": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "drifted": drifted}
+    output.with_name(f"{stack}.json").write_text(json.dumps(found), encoding="utf-8")
     repository = Repository()
     marker = f"<!-- maas-drift: {stack} -->"
     known = next(

@@ -1,12 +1,17 @@
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
+from cli import drift
 from cli.exits import MaasError
 from cli.paths import ROOT
 from cli.recorder import record, stack_config
-from cli.stacks import create, new_text, rows
+from cli.stacks import Row, create, look, new_text, rows, table
+from config.versions import KUADRANT_VERSION, OPENSHIFT_CERT_MANAGER_CHANNEL
 
 SOURCE = """\
 # Ours.
@@ -59,6 +64,66 @@ def test_a_copy_of_each_shipped_stack_can_be_deployed(tmp_path: Path) -> None:
         create("x", "nowhere", "x.example.com", "", folder)
     with pytest.raises(MaasError, match="no name of a stack"):
         create("../x", "dev", "x.example.com", "", folder)
-    table = {each.stack: each for each in rows(folder)}
-    assert (table["ocp-eu1"].profile, table["ocp-eu1"].context) == ("openshift", "eu1")
-    assert table["dev"].domain != table["dev-eu1"].domain
+    found = {each.stack: each for each in rows(folder)}
+    assert (found["ocp-eu1"].profile, found["ocp-eu1"].context) == ("openshift", "eu1")
+    assert found["dev"].domain != found["dev-eu1"].domain
+
+
+def test_a_row_tells_the_versions_that_the_stack_installs_or_who_else_does() -> None:
+    found = {each.stack: each for each in rows()}
+    assert found["dev"].versions["kuadrant"] == KUADRANT_VERSION
+    assert found["ocp"].versions["certManager"] == f"channel {OPENSHIFT_CERT_MANAGER_CHANNEL}"
+    assert found["sandbox"].versions["kserve"] == "preinstalled"
+
+
+def test_what_is_not_known_here_is_said_to_be_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAAS_HOME", str(tmp_path))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://bucket")
+    text = printed(rows())
+    assert text.count("unknown") == 2 * len(rows()), "neither when it was updated nor whether it has drifted"
+
+
+def test_the_newest_look_at_a_cluster_is_told_wherever_it_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAAS_HOME", str(tmp_path))
+    nightly = tmp_path / "drift" / "drift-ocp" / "ocp.json"  # as `gh run download` lays artifacts down
+    nightly.parent.mkdir(parents=True)
+    nightly.write_text('{"checked": "2026-11-24T03:17:00Z", "drifted": true}', encoding="utf-8")
+    (tmp_path / "drift" / "dev.json").write_text("[]", encoding="utf-8")
+    found = {each.stack: each.drift for each in rows()}
+    assert found == {"dev": "", "ocp": "yes (2026-11-24T03:17:00Z)", "sandbox": ""}
+    drift.remember("ocp", drifted=False)
+    assert {each.stack: each.drift for each in rows()}["ocp"].startswith("no (20")
+    assert "yes (2026" not in printed(rows())
+
+
+def test_a_stack_whose_settings_are_refused_has_a_row_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_bytes((ROOT / "Pulumi.yaml").read_bytes())
+    (tmp_path / "Pulumi.eu1.yaml").write_text("config: {maas:domain: UPPER}\n", encoding="utf-8")
+    (row,) = rows(tmp_path)
+    assert row.versions == {}
+    assert "refused" in printed([row])
+
+
+def test_only_stacks_whose_state_is_here_are_compared_and_a_failure_does_not_end_it() -> None:
+    one, two, three = (
+        replace(rows()[0], stack=name, deployed=when) for name, when in (("a", ""), ("b", "x"), ("c", "x"))
+    )
+    asked: list[str] = []
+
+    def refresh(stack: str) -> None:
+        asked.append(stack)
+        if stack == "b":
+            raise MaasError("its cluster does not answer")
+
+    said = list(look([one, two, three], refresh))
+    assert asked == ["b", "c"]
+    assert said[1:] == ["b: its cluster does not answer"]
+    assert said[0].startswith("a: its state is not in a folder here")
+
+
+def printed(found: list[Row]) -> str:
+    text = StringIO()
+    Console(width=200, file=text).print(table(found))
+    return text.getvalue()

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -157,6 +158,7 @@ def test_drift_has_one_issue_that_is_opened_updated_and_closed(github: GitHub, t
     [(method, path, body)] = github.written
     assert (method, path, body["labels"]) == ("POST", "issues", ["drift"])
     assert body["body"].count("```") == 2, "what the engine said cannot end its block"
+    assert json.loads((tmp_path / "ocp.json").read_text(encoding="utf-8"))["drifted"] is True
 
     github.issues = [{"number": 12, "body": body["body"]}, {"number": 13, "body": "<!-- maas-drift: dev -->"}]
     assert drift(github, output, "1") == "Updated #12."
@@ -165,6 +167,7 @@ def test_drift_has_one_issue_that_is_opened_updated_and_closed(github: GitHub, t
     assert github.written[-1] == ("PATCH", "issues/12", {"state": "closed"})
     github.issues = []
     assert drift(github, output, "0") == "No drift."
+    assert json.loads((tmp_path / "ocp.json").read_text(encoding="utf-8"))["drifted"] is False
 
 
 @pytest.mark.parametrize(
@@ -199,6 +202,15 @@ def test_a_release_has_the_notes_of_its_version_and_no_other_tag_is_taken(github
     assert namespace["notes"]("v1.2.0", project, changelog) == "- a\n"
     with pytest.raises(SystemExit, match="no section"):
         namespace["notes"]("v1.2.0", project, "# C\n## Unreleased\n")
+
+
+def test_the_changelog_has_the_projects_version_and_is_newest_first() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first, *versions = re.findall(r"^## (\S+)", text, re.MULTILINE)
+    assert first == "Unreleased"
+    assert versions == sorted(versions, key=lambda each: [int(part) for part in each.split(".")], reverse=True)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert versions[0] == project["version"], "a release needs a section of its version"
 
 
 # --- Renovate
