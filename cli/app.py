@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,8 @@ from cli.guard import guarded
 from cli.keys.app import app as keys_app
 from cli.models.app import app as models_app
 from cli.paths import ROOT, of_user
+from cli.state import BACKUPS
+from cli.state.app import app as state_app
 
 if TYPE_CHECKING:
     from cli.console import Console
@@ -42,6 +44,7 @@ app.add_typer(models_app, name="models")
 stack_app = typer.Typer(help="The stacks of this project: one for each cluster.", no_args_is_help=True)
 app.add_typer(stack_app, name="stack")
 app.add_typer(keys_app, name="keys")
+app.add_typer(state_app, name="state")
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack: the middle of Pulumi.<stack>.yaml.")]
 Name = Annotated[str, typer.Option("--name", help="Which sandbox; several can live side by side.")]
@@ -55,6 +58,15 @@ StandIn = Annotated[
 ProviderName = Annotated[
     str, typer.Option("--provider", envvar="MAAS_PROVIDER", help="auto, official or stand-in.", metavar="WHICH")
 ]
+Copies = Annotated[
+    int,
+    typer.Option(
+        "--backups",
+        envvar="MAAS_STATE_BACKUPS",
+        min=0,
+        help="How many copies of a local state stay that are taken by themselves; 0 takes none.",
+    ),
+]
 
 
 @app.command(epilog=HELP)
@@ -62,6 +74,7 @@ def up(  # noqa: PLR0913 - its options
     stack: Stack = "sandbox",
     name: Name = "sandbox",
     provider: ProviderName = "auto",
+    backups: Copies = BACKUPS,
     *,
     stand_in: StandIn = False,
     json_: Json = False,
@@ -70,7 +83,8 @@ def up(  # noqa: PLR0913 - its options
     """Deploy a stack. The sandbox is started first; from nothing that takes minutes once, for its tools."""
     from cli.operations import Command  # noqa: PLC0415
 
-    _end(Command(_options(stack, name, provider, stand_in=stand_in, as_json=json_, yes=yes), _console()).up())
+    options = _options(stack, name, provider, stand_in=stand_in, as_json=json_, yes=yes)
+    _end(Command(replace(options, backups=backups), _console()).up())
 
 
 @app.command(epilog=HELP)
@@ -119,6 +133,7 @@ def destroy(  # noqa: PLR0913 - its options
     stack: Stack = "sandbox",
     name: Name = "sandbox",
     provider: ProviderName = "auto",
+    backups: Copies = BACKUPS,
     *,
     stand_in: StandIn = False,
     json_: Json = False,
@@ -127,7 +142,8 @@ def destroy(  # noqa: PLR0913 - its options
     """Delete all that a stack has on its cluster; a sandbox keeps running (`down` stops it, too)."""
     from cli.operations import Command  # noqa: PLC0415
 
-    _end(Command(_options(stack, name, provider, stand_in=stand_in, as_json=json_, yes=yes), _console()).destroy())
+    options = _options(stack, name, provider, stand_in=stand_in, as_json=json_, yes=yes)
+    _end(Command(replace(options, backups=backups), _console()).destroy())
 
 
 @app.command(epilog=HELP)

@@ -83,6 +83,12 @@ def remember_keyed(folder: Path, users: Collection[str]) -> None:
     write_private(folder / _KEYED, json.dumps(sorted(users)))
 
 
+def forget(folder: Path, stack: str) -> None:
+    """Forget what the composed stack file has of its own: its salt and its keys; the next `compose` makes both anew."""
+    for path in (stack_file(stack, folder), folder / _KEYED):
+        path.unlink(missing_ok=True)
+
+
 def _unsettled(folder: Path, config: Mapping[str, Any]) -> list[str]:
     users = users_of(config)
     if is_secure(config.get(API_KEYS)):

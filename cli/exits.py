@@ -38,3 +38,9 @@ class MaasError(Exception):
     def __init__(self, message: str, *, code: Exit = Exit.FAILED) -> None:
         super().__init__(message)
         self.code = code
+
+
+def unusable(error: OSError) -> str:
+    """What to say of a file or folder that cannot be used: no room, no right to, a mount that is read-only."""
+    where = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or error}{where}. Nothing is lost: mend that, then run the same command again."

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from cli.exits import Exit, MaasError
+from cli.exits import Exit, MaasError, unusable
 
 
 def guarded(work: Callable[[], None]) -> None:
@@ -23,6 +23,9 @@ def guarded(work: Callable[[], None]) -> None:
         raise typer.Exit(int(error.code)) from error
     except (SandboxError, ToolError) as error:
         typer.echo(str(error), err=True)
+        raise typer.Exit(int(Exit.FAILED)) from error
+    except OSError as error:
+        typer.echo(unusable(error), err=True)
         raise typer.Exit(int(Exit.FAILED)) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(int(Exit.INTERRUPTED)) from error

@@ -138,6 +138,8 @@ class KindCluster:
             kubeconfig=self.kubeconfig,
             sandbox=None,
             lock=private_folder(folder.parent) / f".{self.name}.lock",
+            backups=folder / "backups",
+            words=f" --kind {self.name}",
         )
 
     def running(self) -> bool:

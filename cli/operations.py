@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from cli import composed, drift, leftovers, policies, recovery, summary
 from cli.calls import Service
 from cli.console import Console
 from cli.engine import Engine, Session
-from cli.exits import Exit, MaasError
+from cli.exits import Exit, MaasError, unusable
 from cli.keys import store
 from cli.kind import KindCluster, require_engine
 from cli.leftovers import Leftover
@@ -30,6 +30,7 @@ from cli.paths import ROOT
 from cli.provider import Choice, attached
 from cli.recorder import Recording, RecordingError, record
 from cli.stackfile import SANDBOX, mapping, stack_config
+from cli.state import BACKUPS, care
 from cli.summary import Summary
 from cli.target import Target, ambient_kubeconfig, of_sandbox, of_stack
 from cli.tracker import Diagnostic, Tracker
@@ -59,6 +60,8 @@ class Options:
     """Name of the sandbox, for the sandbox stack."""
     json: bool = False
     yes: bool = False
+    backups: int = BACKUPS
+    """How many copies of a local state stay that are taken around `up` and `destroy`; none are taken with 0."""
     provider: Choice = Choice.AUTO
     kind: KindCluster | None = None
     """The kind cluster that the stack is for."""
@@ -116,7 +119,7 @@ class Command:
 
         def work() -> Exit:
             self._require_answer()
-            with self._opened(create=False) as (target, session):
+            with self._opened(create=False) as (target, session), self._kept(target, "destroy"):
                 self._require_running(target)
                 self._confirm(f"Delete everything that stack {target.stack} has on its cluster?", target)
                 self._run("Destroy", state_counts(target), lambda t: session.destroy(t.on_event))
@@ -161,7 +164,7 @@ class Command:
         if self.options.kind:
             require_engine()
         recording = self.check()
-        with self._opened(start=True) as (target, session):
+        with self._opened(start=True) as (target, session), self._kept(target, "up"):
             refresh = target.sandbox is not None and self._cluster_is_new(target)
             if refresh:
                 self.console.note("The control plane is a new one: looking at what is really there first.")
@@ -199,6 +202,8 @@ class Command:
         target = self._target()
         with ExitStack() as stack:
             stack.enter_context(held(target))
+            target.require_passphrase()
+            care.require_state(target)
             pulumi_program = find("pulumi", self.console)
             if target.sandbox:
                 self._prepare_sandbox(target, pulumi_program, start=start)
@@ -269,7 +274,10 @@ class Command:
         backend = target.backend
         if backend is None or not backend.folder.is_dir():
             return
-        recovery.recover(backend, self.console)
+        recovery.recover(backend, self.console, target.words)
+
+    def _kept(self, target: Target, run: str) -> AbstractContextManager[None]:
+        return care.kept(target, self.options.backups, run, self.console)
 
     def _run(self, title: str, expected: Mapping[str, int], work: Callable[[Tracker], None]) -> None:
         """Run one operation of the engine, showing how far it is."""
@@ -331,6 +339,8 @@ class Command:
             code, message = Exit.FAILED, str(error)
         except KeyboardInterrupt:
             code, message = Exit.INTERRUPTED, "Interrupted. The same command again goes on from here."
+        except OSError as error:
+            code, message = Exit.FAILED, unusable(error)
         if message:
             (self.console.error if code else self.console.note)(message)
         if self.options.json:
@@ -347,6 +357,8 @@ class Command:
             return Exit.CONFIG, str(self._refused())
         if self._tracker.errors:
             return Exit.FAILED, summary.problems(self._tracker.errors, self._describe())
+        if "incorrect passphrase" in str(error):
+            return Exit.FAILED, self._target().wrong_passphrase()
         return Exit.FAILED, _own_words(error)
 
     def _refused(self) -> pulumi.RunError | None:

@@ -7,7 +7,7 @@ import json
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,14 @@ import psutil
 
 from cli.engine import OWNER
 from cli.exits import MaasError
-from cli.urns import STACK_TYPE
+from cli.files import private_folder, write_private
+from cli.state.deployment import Export, as_checkpoint, of_checkpoint, pending, resources
 from sandbox.progress import Reporter
 
 _ASK_SECONDS = 10.0
 """How long an engine has, after SIGINT, to save its state."""
 _ATTRIBUTES = ".attrs"
+_CHECKPOINT_VERSION = 3
 _META = "version: 1\n"
 """What the engine writes into a new store: stacks are kept by project."""
 _ORGANIZATION = "organization"  # what a file backend calls the owner of all its stacks
@@ -39,7 +41,12 @@ class Lock:
     @property
     def is_dead(self) -> bool:
         """Whether the process that took it has gone, as far as this machine can tell."""
-        return self.host == socket.gethostname() and not _is_engine(self.pid)
+        return not self.is_elsewhere and not _is_engine(self.pid)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another machine's process took it."""
+        return self.host != socket.gethostname()
 
 
 @dataclass(frozen=True)
@@ -66,39 +73,116 @@ class Backend:
         folder = self.folder / ".pulumi" / "locks" / _ORGANIZATION / self.project / self.stack
         return [_read_lock(path) for path in sorted(folder.glob("*.json"))]
 
+    @property
+    def full_name(self) -> str:
+        """What the backend calls the stack."""
+        return f"{_ORGANIZATION}/{self.project}/{self.stack}"
+
+    def export(self) -> Export | None:
+        """The state; None where there is none, or it cannot be read."""
+        checkpoint = _checkpoint(self.snapshot)
+        return None if checkpoint is None else of_checkpoint(checkpoint)
+
+    def write(self, export: Export) -> None:
+        """Replace the state, in one step.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self._write(as_checkpoint(export, self.full_name))
+
+    def begin(self) -> None:
+        """Write the state of a stack that has nothing yet.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self._write({"version": _CHECKPOINT_VERSION, "checkpoint": {"stack": self.full_name}})
+
+    def _write(self, checkpoint: Mapping[str, Any]) -> None:
+        private_folder(self.snapshot.parent)
+        write_private(self.snapshot, json.dumps(checkpoint))
+        # A checksum of what was there before.
+        self.snapshot.with_name(self.snapshot.name + _ATTRIBUTES).unlink(missing_ok=True)
+        mend_sidecars(self)
+
+    def set_aside(self) -> Path | None:
+        """Rename the state, so that the stack is there no more; says where it is now."""
+        if not self.snapshot.is_file():
+            return None
+        aside = _unused(self.snapshot.with_suffix(".json.aside"))
+        self.snapshot.replace(aside)
+        self.snapshot.with_name(self.snapshot.name + _ATTRIBUTES).unlink(missing_ok=True)
+        return aside
+
+    def is_readable(self) -> bool:
+        """Whether the state is one that the engine could load."""
+        return _is_snapshot(self.snapshot)
+
     def pending_operations(self) -> int:
         """How many operations the last run left half done."""
-        return len(cast("list[object]", _latest(self.snapshot).get("pending_operations") or []))
+        return len(pending(self.export() or {}))
 
     def urns(self) -> list[str]:
         """The resources that the state has, but for the stack itself."""
-        resources = cast("list[dict[str, Any]]", _latest(self.snapshot).get("resources") or [])
-        return [str(each.get("urn", "")) for each in resources if each.get("type") != STACK_TYPE]
+        return [str(each.get("urn", "")) for each in resources(self.export() or {})]
 
 
-def recover(backend: Backend, reporter: Reporter) -> None:
+def recover(backend: Backend, reporter: Reporter, words: str = "") -> None:
     """End engines whose owner was killed, clear the locks of the dead, and restore a broken snapshot.
+
+    Args:
+        backend: The stack.
+        reporter: Told what was done.
+        words: What the command line says to mean this stack, for the commands in errors.
 
     Raises:
         MaasError: Somebody else is working on the stack; or the snapshot is broken and has no backup.
     """
-    for engine in orphans(backend):
-        reporter.note(f"An earlier run was killed and left its engine (process {engine.pid}) behind: ending it.")
-        end(engine)
-    for lock in backend.locks():
-        if not lock.is_dead:
-            raise MaasError(
-                f"Stack {backend.stack} is locked by process {lock.pid} on {lock.host}. Wait for it to end. If it is "
-                f"not there any more, remove {lock.path} and run the command again."
-            )
-        lock.path.unlink(missing_ok=True)
-        lock.path.with_name(lock.path.name + _ATTRIBUTES).unlink(missing_ok=True)
-        reporter.note(f"Cleared the lock of process {lock.pid}, which is gone.")
+    end_orphans(backend, reporter)
+    unlock(backend, reporter, words)
     mend_sidecars(backend)
-    if restored := restore(backend):
+    if restored := restore(backend, words):
         reporter.note(
             f"The stack's state could not be read; took the backup {restored.name} (the broken file is kept)."
         )
+
+
+def end_orphans(backend: Backend, reporter: Reporter) -> None:
+    """End engines whose owner was killed."""
+    for engine in orphans(backend):
+        reporter.note(f"An earlier run was killed and left its engine (process {engine.pid}) behind: ending it.")
+        end(engine)
+
+
+def unlock(backend: Backend, reporter: Reporter, words: str = "", *, force: bool = False) -> int:
+    """Clear the locks of processes that are gone; says how many.
+
+    Args:
+        backend: The stack.
+        reporter: Told what was done.
+        words: What the command line says to mean this stack.
+        force: Clear locks of other machines, too, where nobody here can tell whether the process is gone.
+
+    Raises:
+        MaasError: Somebody holds one.
+    """
+    locks = backend.locks()
+    for lock in locks:
+        if not lock.is_dead and not (force and lock.is_elsewhere):
+            there = f"{lock.pid} on {lock.host}" if lock.is_elsewhere else f"{lock.pid}"
+            way = (
+                f"If it is not there any more: ./maas state unlock --force{words}"
+                if lock.is_elsewhere
+                else f"It runs on this machine; should it hang, ask it to end and save its state: kill -INT {lock.pid}"
+            )
+            raise MaasError(f"Stack {backend.stack} is locked by process {there}. Wait for it to end. {way}")
+    for lock in locks:
+        lock.path.unlink(missing_ok=True)
+        lock.path.with_name(lock.path.name + _ATTRIBUTES).unlink(missing_ok=True)
+        gone = f"on {lock.host}" if lock.is_elsewhere else "which is gone"
+        reporter.note(f"Cleared the lock of process {lock.pid}, {gone}.")
+    return len(locks)
 
 
 def orphans(backend: Backend) -> list[psutil.Process]:
@@ -142,7 +226,8 @@ def mend_sidecars(backend: Backend) -> None:
     """Put right the small files around the snapshot, which the engine does not write in one step.
 
     Each file has a `.attrs` beside it with no more than a content type and a checksum: without it all is well, with
-    half of it every command fails ("failed to load checkpoint: EOF"). `meta.yaml` has one line, the layout's version.
+    half of it every command fails ("failed to load checkpoint: EOF"). `meta.yaml` has one line, the layout's version;
+    without it the engine would take the store for one of an older layout, in which there are no projects.
     """
     store = backend.folder / ".pulumi"
     meta = store / "meta.yaml"
@@ -150,12 +235,12 @@ def mend_sidecars(backend: Backend) -> None:
         attributes = path if path.suffix == _ATTRIBUTES else path.with_name(path.name + _ATTRIBUTES)
         if attributes.is_file() and not _is_json(attributes):
             attributes.unlink()
-    if meta.is_file() and not meta.read_text(encoding="utf-8").strip():
+    if backend.exists and not (meta.is_file() and meta.read_text(encoding="utf-8").strip()):
         meta.write_text(_META, encoding="utf-8")
         meta.with_name(meta.name + _ATTRIBUTES).unlink(missing_ok=True)
 
 
-def restore(backend: Backend) -> Path | None:
+def restore(backend: Backend, words: str = "") -> Path | None:
     """Replace a snapshot that cannot be read by the backend's newest copy that can.
 
     Returns:
@@ -177,7 +262,8 @@ def restore(backend: Backend) -> Path | None:
             return copy
     raise MaasError(
         f"The state of stack {backend.stack} cannot be read, and no backup of it can: {snapshot}. "
-        "Restore that file, or move it away to begin with an empty stack."
+        f"Take back a copy: ./maas state restore{words}. Or begin anew with what is on the cluster: "
+        f"./maas state adopt{words}"
     )
 
 
@@ -206,19 +292,15 @@ def _is_json(path: Path) -> bool:
 
 
 def _is_snapshot(path: Path) -> bool:
+    return _checkpoint(path) is not None
+
+
+def _checkpoint(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = cast("object", json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and "checkpoint" in content
-
-
-def _latest(path: Path) -> dict[str, Any]:
-    try:
-        content = cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
-        return cast("dict[str, Any]", content["checkpoint"].get("latest") or {})
-    except (OSError, ValueError, KeyError, AttributeError):
-        return {}
+        return None
+    return cast("dict[str, Any]", content) if isinstance(content, dict) and "checkpoint" in content else None
 
 
 def _read_lock(path: Path) -> Lock:

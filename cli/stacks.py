@@ -98,10 +98,9 @@ def new_text(text: str, domain: str, context: str) -> str:
     Raises:
         MaasError: The file has encrypted values elsewhere than in apiKeys, or has to be copied by hand.
     """
-    for first, last in sorted(_without(text), reverse=True):
-        text = "".join(line for number, line in enumerate(text.splitlines(keepends=True)) if not first <= number < last)
+    text = without_secrets(text)
     config = full_keys(mapping(cast("dict[str, Any]", yaml.safe_load(text)).get("config")), "maas")
-    if secret := [key for key, value in config.items() if has_secret(value)]:
+    if secret := still_secret(text):
         raise MaasError(
             f"{', '.join(secret)}: encrypted for the other stack. Take it out, copy, and set it anew.", code=Exit.USAGE
         )
@@ -113,6 +112,19 @@ def new_text(text: str, domain: str, context: str) -> str:
     if "maas:cluster" in config:
         raise MaasError("The file has maas:cluster already: leave --context out, and edit the copy.", code=Exit.USAGE)
     return f"{text.rstrip()}\n  maas:cluster: {{context: {json.dumps(context)}}}\n"
+
+
+def without_secrets(text: str) -> str:
+    """A stack file without its API keys, and without what encrypts; every other byte is as it was."""
+    for first, last in sorted(_without(text), reverse=True):
+        text = "".join(line for number, line in enumerate(text.splitlines(keepends=True)) if not first <= number < last)
+    return text
+
+
+def still_secret(text: str) -> list[str]:
+    """The settings of a stack file that have encrypted values."""
+    config = full_keys(mapping(cast("dict[str, Any]", yaml.safe_load(text)).get("config")), "maas")
+    return [key for key, value in config.items() if has_secret(value)]
 
 
 def create(name: str, source: str, domain: str, context: str, root: Path = ROOT) -> Path:

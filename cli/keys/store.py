@@ -131,12 +131,13 @@ def opened(stack: str, sandbox: str, reporter: Reporter, root: Path = ROOT) -> G
     if stack == SANDBOX and not (home_folder() / sandbox).is_dir():
         raise MaasError(f"There is no sandbox {sandbox}, and its keys are with its state. Make it: ./maas up")
     target = of_sandbox(Sandbox.open(sandbox)) if stack == SANDBOX else of_stack(stack)
+    target.require_passphrase()
     with held(target), tempfile.TemporaryDirectory() as draft:
         folder = target.work_dir if target.sandbox else _copied(stack, root, Path(draft))
         unsettled = composed.compose(folder, root) if target.sandbox else []
         with target.in_this_process():
             if target.backend and target.backend.folder.is_dir():
-                recover(target.backend, reporter)
+                recover(target.backend, reporter, target.words)
             try:
                 session = _session(target, folder, reporter)
                 if unsettled:

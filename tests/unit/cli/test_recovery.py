@@ -23,6 +23,7 @@ GONE = "1:1.00"
 def backend(tmp_path: Path) -> Backend:
     folder = tmp_path / "state"
     (folder / ".pulumi" / "stacks" / "maas").mkdir(parents=True)
+    (folder / ".pulumi" / "meta.yaml").write_text("version: 1\n")
     (folder / ".pulumi" / "locks" / "organization" / "maas" / "sandbox").mkdir(parents=True)
     (folder / ".pulumi" / "backups" / "maas" / "sandbox").mkdir(parents=True)
     return Backend(f"file://{folder}", folder, "maas", "sandbox")

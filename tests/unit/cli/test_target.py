@@ -79,7 +79,7 @@ def test_a_stack_that_was_sealed_elsewhere_asks_for_its_passphrase(
 ) -> None:
     stack_file(tmp_path, monkeypatch, "encryptionsalt: v1:x\n")
     with pytest.raises(MaasError, match="PULUMI_CONFIG_PASSPHRASE") as caught:
-        of_stack("dev")
+        of_stack("dev").require_passphrase()
     assert caught.value.code is Exit.USAGE, "a new passphrase could never open it"
 
 

@@ -1,0 +1,87 @@
+"""A stack's state as `pulumi stack export` writes it, and what makes it sound."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from cli.stackfile import mapping
+from cli.urns import STACK_TYPE
+
+Export = dict[str, Any]
+"""`{"version": ..., "deployment": {...}}`; secrets are encrypted in it."""
+
+
+def of_checkpoint(checkpoint: Mapping[str, Any]) -> Export | None:
+    """What a file backend keeps, in the form of an export; None for a stack that was never deployed."""
+    latest = mapping(checkpoint.get("checkpoint")).get("latest")
+    if not isinstance(latest, Mapping):
+        return None
+    others = {key: value for key, value in checkpoint.items() if key != "checkpoint"}
+    return {**others, "deployment": dict(cast("Mapping[str, Any]", latest))}
+
+
+def as_checkpoint(export: Export, name: str) -> dict[str, Any]:
+    """An export in the form of a file backend; `name` is the stack's full name there."""
+    others = {key: value for key, value in export.items() if key != "deployment"}
+    return {**others, "checkpoint": {"stack": name, "latest": export["deployment"]}}
+
+
+def resources(export: Export) -> list[Mapping[str, Any]]:
+    """Its resources, the stack itself left out."""
+    return [each for each in _all(export) if each.get("type") != STACK_TYPE]
+
+
+def pending(export: Export) -> list[Any]:
+    """Operations that a run was at when it was cut off."""
+    return cast("list[Any]", mapping(export.get("deployment")).get("pending_operations") or [])
+
+
+def digest(export: Export) -> str:
+    """Twelve digits that tell two states apart; when they were written does not count."""
+    deployment = {key: value for key, value in mapping(export.get("deployment")).items() if key != "manifest"}
+    return hashlib.sha256(json.dumps(deployment, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def salt(export: Export) -> str:
+    """What proves the passphrase that its secrets are encrypted with; empty where another provider encrypts them."""
+    sealing = mapping(mapping(export.get("deployment")).get("secrets_providers"))
+    return str(mapping(sealing.get("state")).get("salt", "")) if sealing.get("type") == "passphrase" else ""
+
+
+def faults(export: Export) -> list[str]:
+    """What keeps the engine from working with it: a resource that is there twice, or needs one that is not there."""
+    return list(_faults(_all(export)))
+
+
+def _faults(found: list[Mapping[str, Any]]) -> Iterator[str]:
+    known: set[str] = set()
+    alive: set[str] = set()
+    for number, each in enumerate(found):
+        urn = str(each.get("urn", ""))
+        if not urn or not each.get("type"):
+            yield f"resource {number} has no URN or no type"
+            continue
+        if urn in alive and not each.get("delete"):
+            yield f"{urn} is there twice"
+        missing = sorted(_needed(each) - known)
+        if missing:
+            yield f"{urn} needs {', '.join(missing)}, which is not there before it"
+        known.add(urn)
+        if not each.get("delete"):
+            alive.add(urn)
+
+
+def _needed(resource: Mapping[str, Any]) -> set[str]:
+    """The URNs that a resource refers to."""
+    by_property = mapping(resource.get("propertyDependencies")).values()
+    needed = {str(urn) for urns in (resource.get("dependencies"), *by_property) for urn in urns or ()}
+    needed |= {str(resource[key]) for key in ("parent", "deletedWith") if resource.get(key)}
+    if provider := str(resource.get("provider") or ""):
+        needed.add(provider.rpartition("::")[0])
+    return needed
+
+
+def _all(export: Export) -> list[Mapping[str, Any]]:
+    found = mapping(export.get("deployment")).get("resources")
+    return [mapping(each) for each in cast("list[object]", found)] if isinstance(found, list) else []
