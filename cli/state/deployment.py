@@ -11,6 +11,9 @@ from cli.urns import STACK_TYPE
 Export = dict[str, Any]
 """`{"version": ..., "deployment": {...}}`; secrets are encrypted in it."""
 
+_PASSING = {"sourcePosition", "stackTrace"}
+_CIPHERTEXT = "ciphertext"
+
 
 def of_checkpoint(checkpoint: Mapping[str, Any]) -> Export | None:
     """What a file backend keeps, in the form of an export; None for a stack that was never deployed."""
@@ -38,9 +41,17 @@ def pending(export: Export) -> list[Any]:
 
 
 def digest(export: Export) -> str:
-    """Twelve digits that tell two states apart; when they were written does not count."""
-    deployment = {key: value for key, value in mapping(export.get("deployment")).items() if key != "manifest"}
-    return hashlib.sha256(json.dumps(deployment, sort_keys=True).encode()).hexdigest()[:12]
+    """Twelve digits that tell two states apart.
+
+    A run that changes nothing writes a state that says the same in another order, at another time, encrypted anew, and,
+    after an edit of the program, of other lines: that does not count. A secret that changes does: the engine notes when
+    it changed the resource (`modified`).
+    """
+    deployment = mapping(export.get("deployment"))
+    others = {key: value for key, value in deployment.items() if key not in {"manifest", "resources"}}
+    lasting = [_lasting(each) for each in _all(export)]
+    lasting.sort(key=lambda each: (str(each.get("urn")), bool(each.get("delete")), str(each.get("id"))))
+    return hashlib.sha256(json.dumps([others, lasting], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def salt(export: Export) -> str:
@@ -70,6 +81,24 @@ def _faults(found: list[Mapping[str, Any]]) -> Iterator[str]:
         known.add(urn)
         if not each.get("delete"):
             alive.add(urn)
+
+
+def _lasting(resource: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: _opened(value) for key, value in resource.items() if key not in _PASSING}
+    by_property = mapping(kept.get("propertyDependencies"))
+    return {
+        **kept,
+        "dependencies": sorted(kept.get("dependencies") or ()),
+        "propertyDependencies": {key: sorted(urns or ()) for key, urns in by_property.items()},
+    }
+
+
+def _opened(value: object) -> Any:  # noqa: ANN401 - whatever a resource has
+    """The value without the text of what is encrypted."""
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[str, object]", value)
+        return {key: _opened(each) for key, each in fields.items() if key != _CIPHERTEXT}
+    return [_opened(each) for each in cast("list[object]", value)] if isinstance(value, list) else value
 
 
 def _needed(resource: Mapping[str, Any]) -> set[str]:

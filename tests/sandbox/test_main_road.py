@@ -224,6 +224,32 @@ def test_what_somebody_edits_behind_pulumis_back_shows_as_that_field(tree: Tree)
     assert tree.json("refresh", "--expect-no-changes")["steps"] == []
 
 
+def test_a_state_that_is_gone_comes_back_from_the_copy_that_up_left(tree: Tree, first_up: dict[str, Any]) -> None:
+    shutil.rmtree(tree.sandbox.folder / "state")
+    code, _, err = tree.run("up")
+    assert code == 1
+    assert "./maas state restore" in err, "it does not begin anew as if nothing had been"
+    assert tree.json("state", "restore")["result"] == "succeeded"
+    assert tree.json("up")["changes"] == {"same": first_up["changes"]["create"]}
+    assert tree.json("state", "check")["result"] == "succeeded"
+
+
+def test_without_any_copy_the_stack_is_adopted_and_nothing_is_made_anew(tree: Tree, first_up: dict[str, Any]) -> None:
+    def uids() -> set[str]:
+        models = in_cluster(tree, lambda kube: kube.list("serving.kserve.io/v1beta1", "InferenceService"))
+        return {each["metadata"]["uid"] for each in models}
+
+    before = uids()
+    shutil.rmtree(tree.sandbox.folder / "state")
+    shutil.rmtree(tree.sandbox.folder / "backups")
+    (tree.sandbox.folder / "passphrase").unlink()
+    assert "adopt --lost-passphrase" in tree.run("up")[2]
+    tree.json("state", "adopt", "--lost-passphrase", "--yes")
+    assert set(tree.json("up")["changes"]) == {"create"}, "as the engine sees it"
+    assert uids() == before, "they were taken over"
+    assert tree.json("preview", "--expect-no-changes")["changes"] == {"same": first_up["changes"]["create"]}
+
+
 @pytest.mark.usefixtures("first_up")
 def test_settings_that_cannot_work_are_refused_before_anything_is_touched(
     tree: Tree, edit: Callable[[str, str], None]

@@ -21,7 +21,7 @@ def resource(name: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - what
 
 
 def export(*names: str, time: str = "2026-01-01T00:00:00Z", salt: str = SALT) -> dict[str, Any]:
-    resources = [STACK, PROVIDER, *(resource(name) for name in names)]
+    resources = [{**STACK}, {**PROVIDER}, *(resource(name) for name in names)]
     sealing = {"type": "passphrase", "state": {"salt": salt}}
     return {
         "version": 3,

@@ -16,9 +16,25 @@ def test_a_stack_that_was_never_deployed_has_no_state() -> None:
     assert of_checkpoint({"version": 3, "checkpoint": {"stack": "organization/maas/dev"}}) is None
 
 
-def test_two_states_are_the_same_when_only_the_time_of_writing_differs() -> None:
-    assert digest(export("a", time="1")) == digest(export("a", time="2"))
+def test_two_states_are_the_same_when_a_run_that_changes_nothing_wrote_the_second() -> None:
+    first, second = export("a", "b", time="1"), export("b", "a", time="2")
+    for state, position, urns in ((first, 1, ["x", "y"]), (second, 2, ["y", "x"])):
+        for each in state["deployment"]["resources"]:
+            each.update(inputs={"data": {"ciphertext": position}}, sourcePosition=f"x#{position}", dependencies=urns)
+            each.update(propertyDependencies={"spec": urns, "kind": None}, stackTrace=[{}] * position)
+    assert digest(first) == digest(second)
+
+
+def test_two_states_that_say_different_things_differ() -> None:
     assert digest(export("a")) != digest(export("b"))
+    one, other = export("a"), export("a")
+    other["deployment"]["resources"][-1]["inputs"] = {"spec": {}}
+    assert digest(one) != digest(other)
+    other = export("a")
+    other["deployment"]["resources"][-1]["modified"] = "2026-01-02T00:00:00Z"
+    assert digest(one) != digest(other), "a secret may have changed, which nobody can read here"
+    cut = {**one, "deployment": {**one["deployment"], "pending_operations": [{"type": "creating"}]}}
+    assert digest(one) != digest(cut)
 
 
 def test_a_sound_state_has_no_faults() -> None:
