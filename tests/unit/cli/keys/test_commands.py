@@ -60,8 +60,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     def find(_name: str, _reporter: object) -> Path:
         return program
 
-    def stack_file(stack: str) -> Path:
-        return tmp_path / f"Pulumi.{stack}.yaml"
+    def stack_file(stack: str, root: Path = tmp_path) -> Path:
+        return root / f"Pulumi.{stack}.yaml"
 
     monkeypatch.setattr(stores, "find", find)
     monkeypatch.setattr("cli.target.ROOT", tmp_path)
