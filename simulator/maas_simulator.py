@@ -246,6 +246,8 @@ def embed(seed: bytes, dimensions: int) -> list[float]:
 
 # --- Reading a request -----------------------------------------------------------------------------------------------
 
+CREDENTIALS = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key")
+"""Headers that a gateway must not pass on. Each answer names those that came, so that a caller can tell; no value."""
 MAX_CHOICES = 128  # prompts times n in one request; OpenAI's bound on n
 MAX_DIMENSIONS = 4096
 
@@ -947,6 +949,8 @@ class Handler(BaseHTTPRequestHandler):
     def _send_head(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:
         self._status = int(status)
         self.send_response(status)
+        came = getattr(self, "headers", ())  # what is no HTTP has none
+        self.send_header("X-Simulator-Credentials", ", ".join(each for each in CREDENTIALS if each in came) or "none")
         for name, value in headers.items():
             self.send_header(name, value)
         if self.close_connection or self.server.draining:

@@ -20,6 +20,8 @@ class Limiter:
     """Whether `limited_calls` names the limit."""
     headers: bool = False
     """Whether callers are told what is left of their request limits."""
+    replicas: int = 1
+    """How many there are; with none, the filter's calls fail."""
     redis_secret: str = ""
     """Secret with the address of the Redis that counts; empty: the limiter counts in its memory."""
 
@@ -32,6 +34,7 @@ class Limiter:
         return cls(
             spec.get("telemetry") == "exhaustive",
             spec.get("rateLimitHeaders") == "DRAFT_VERSION_03",
+            int(spec.get("replicas", 1)),
             str(fields_of(redis.get("configSecretRef")).get("name", "")),
         )
 
@@ -59,7 +62,9 @@ class Gates:
 
     def gate(self, world: World) -> Gate:
         """What decides over one Gateway's requests."""
-        return Gate(world, Authorino(world.keys, self.kuadrant_namespace), self.counters)
+        gate = Gate(world, Authorino(world.keys, self.kuadrant_namespace), self.counters)
+        gate.limiter_answers = self.limiter.replicas > 0
+        return gate
 
     def __len__(self) -> int:
         """How many Gateways there are."""

@@ -316,6 +316,24 @@ def test_callers_are_told_what_is_left_where_the_limiter_is_set_to() -> None:
     in_loop(work())
 
 
+def test_a_limiter_without_replicas_answers_nobody_who_is_limited_and_the_list_of_models_still_comes() -> None:
+    limitador = {
+        "apiVersion": "limitador.kuadrant.io/v1alpha1",
+        "kind": "Limitador",
+        "metadata": {"name": "limitador", "namespace": "kuadrant-system"},
+        "spec": {"replicas": 0},
+    }
+
+    async def work() -> None:
+        async with running(answers(7), made=[*stack(), limitador]) as gateway:
+            assert (await gateway.ask("freeuser1"))[0] == 500
+            assert (await gateway.ask("freeuser1", method="GET", target="/v1/models", body=None))[0] == 200
+            gateway.change(*stack(), {**limitador, "spec": {}})
+            assert (await gateway.ask("freeuser1"))[0] == 200
+
+    in_loop(work())
+
+
 def test_limitadors_metrics_count_calls_and_hits_as_limitador_does() -> None:
     async def work() -> None:
         async with running(answers(60)) as gateway:

@@ -228,6 +228,18 @@ def test_what_does_not_fit_the_context_is_refused_in_the_words_of_vllm() -> None
         assert small.post("/v1/completions", {"prompt": "x " * 20}).status == 400, "there is no room for an answer"
 
 
+def test_an_answer_names_the_headers_with_credentials_that_came_and_never_what_is_in_them() -> None:
+    with simulator() as client:
+        for answer in (
+            client.get("/health"),
+            client.post(CHAT, QUESTION),
+            client.post(CHAT, {**QUESTION, "stream": True}),
+        ):
+            assert answer.headers["x-simulator-credentials"] == "none"
+        answer = client.post(CHAT, QUESTION, Authorization="Bearer hush-key", Cookie="hush")
+        assert answer.headers["x-simulator-credentials"] == "authorization, cookie"
+
+
 def test_with_a_key_only_its_bearers_reach_v1_but_probes_and_scrapes_do() -> None:
     with simulator(api_key=("first", "second")) as client:
         for key in ("first", "second"):
