@@ -181,6 +181,82 @@ def chat(  # noqa: PLR0913 - its options
 
 
 @app.command(epilog=HELP)
+def verify(  # noqa: PLR0913, PLR0917 - its options
+    stack: Stack = "sandbox",
+    name: Name = "sandbox",
+    url: Annotated[
+        str, typer.Option("--url", help="Address of the gateway in place of the stack's own, such as a port-forward's.")
+    ] = "",
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Scenario, group or pattern (chat*); may be given again.")
+    ] = None,
+    direct: Annotated[
+        list[str] | None, typer.Option("--direct", help="Address of a model that must not answer; may be given again.")
+    ] = None,
+    prometheus: Annotated[str | None, typer.Option("--prometheus", help="Address of Prometheus.")] = None,
+    ca: Annotated[
+        Path | None, typer.Option("--ca", help="File with the authority of the gateway's certificate.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit's XML into this file.")] = None,
+    max_requests: Annotated[int, typer.Option("--max-requests", min=1, help="The most requests to make.")] = 1000,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="The most tokens to use.")] = 50_000,
+    max_seconds: Annotated[float, typer.Option("--max-seconds", min=5, help="The longest to take.")] = 240.0,
+    request_seconds: Annotated[
+        float, typer.Option("--request-seconds", min=0.1, help="The longest that one answer may take.")
+    ] = 30.0,
+    slow_seconds: Annotated[
+        float, typer.Option("--slow-seconds", min=0.01, help="The longest that the gateway may take by itself.")
+    ] = 2.0,
+    *,
+    make_users: Annotated[
+        bool | None,
+        typer.Option(
+            "--make-users/--no-make-users",
+            help="Make users for minutes, as Secrets on the cluster. On a sandbox unless it is said not to.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_disruption: Annotated[
+        bool, typer.Option("--allow-disruption", help="Also stop the limiter for a moment, which stops all callers.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="What was skipped counts as failed.")] = False,
+    list_only: Annotated[bool, typer.Option("--list", help="Only tell which scenarios there are.")] = False,
+    json_: Json = False,
+) -> None:
+    """Prove on the running service that keys, tiers, limits, metrics and models are as the stack says.
+
+    Takes about a minute on the sandbox. Ends with 1 when something is not as it should be.
+    """
+
+    def work() -> None:
+        from cli.console import Console  # noqa: PLC0415
+        from cli.verify.command import Options, run  # noqa: PLC0415
+        from cli.verify.runner import Budget  # noqa: PLC0415
+
+        options = Options(
+            stack=stack,
+            sandbox=name,
+            url=url,
+            only=only or (),
+            make_users=make_users,
+            allow_disruption=allow_disruption,
+            direct=direct or (),
+            prometheus=prometheus,
+            ca=of_user(ca) if ca else None,
+            budget=Budget(max_requests, max_tokens, max_seconds),
+            request_seconds=request_seconds,
+            slow_seconds=slow_seconds,
+            strict=strict,
+            as_json=json_,
+            junit=of_user(junit) if junit else None,
+            list_only=list_only,
+        )
+        _end(run(options, Console(quiet=json_)))
+
+    guarded(work)
+
+
+@app.command(epilog=HELP)
 def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; earlier renders there are replaced.")],
     stack: Stack = "sandbox",

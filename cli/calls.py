@@ -42,7 +42,7 @@ class Way:
     served_name: str
     """Its name in requests."""
     url: str
-    """Where requests go, without a path."""
+    """Where requests go; what comes after it begins with `/v1`."""
     host: str
     """The Host header that they need."""
 
@@ -73,14 +73,23 @@ class Service:
             raise MaasError(f"Sandbox {sandbox} has no stack. Deploy it: ./maas up")
         return cls(target, exports(load(SANDBOX, target.work_dir)[0]))
 
-    def way(self, model: str = "") -> Way:
+    def model_names(self) -> list[str]:
+        """The stack's models: simulators first, as they cost nothing, then by name."""
+        models = mapping(self.outputs["models"])
+        return sorted(models, key=lambda name: (models[name]["runtime"] != "simulator", name))
+
+    def way(self, model: str = "", url: str = "") -> Way:
         """The way to a model; without a name to the simulator, or else to the first.
+
+        Args:
+            model: its name in the stack, or in requests.
+            url: another address of the gateway than the stack's own, without a path.
 
         Raises:
             MaasError: There is none of that name.
         """
         models = mapping(self.outputs["models"])
-        known = sorted(models, key=lambda name: (models[name]["runtime"] != "simulator", name))
+        known = self.model_names()
         if model and model not in models:
             model = next((name for name in known if models[name]["servedName"] == model), "")
         elif not model:
@@ -88,9 +97,11 @@ class Service:
         if not model:
             raise MaasError(f"The stack has no such model. It has: {', '.join(known) or 'none'}.", code=Exit.USAGE)
         endpoint = str(self.outputs["endpoints"][model])
-        host = urlsplit(endpoint).netloc
-        url = gateway.url(self.target.sandbox) if self.target.sandbox else endpoint
-        return Way(model, str(models[model]["servedName"]), url, host)
+        parts = urlsplit(endpoint)
+        base = url or (gateway.url(self.target.sandbox) if self.target.sandbox else "")
+        return Way(
+            model, str(models[model]["servedName"]), base.rstrip("/") + parts.path if base else endpoint, parts.netloc
+        )
 
     def users(self) -> list[str]:
         """Everybody with a key of the stack's, those of the lowest tier first."""

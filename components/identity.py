@@ -76,6 +76,18 @@ def key_names(settings: Settings, name: str) -> list[str]:
     return [key_secret_name(name, key_annotations(name, user, end), slot) for slot, end in enumerate(ends)]
 
 
+def key_secret_labels(name: str, user: User, selector: Mapping[str, str]) -> dict[str, str]:
+    """The labels of a key's Secret: those by which Authorino finds it (`key_selector`), and whose it is."""
+    return {
+        **user.labels,
+        # Without Authorino's own label it would notice neither new nor deleted keys.
+        "authorino.kuadrant.io/managed-by": "authorino",
+        USER_LABEL: name,
+        KIND_LABEL: user.kind.value,
+        **selector,
+    }
+
+
 def external_secret_spec(
     source: ApiKeySource, user: str, name: str, labels: Mapping[str, str], annotations: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -164,11 +176,4 @@ class Identity(Layer):
             )
 
     def _labels(self, name: str, user: User) -> dict[str, str]:
-        return {
-            **user.labels,
-            # Without Authorino's own label it would notice neither new nor deleted keys.
-            "authorino.kuadrant.io/managed-by": "authorino",
-            USER_LABEL: name,
-            KIND_LABEL: user.kind.value,
-            **key_labels(self.site.stack),
-        }
+        return key_secret_labels(name, user, key_labels(self.site.stack))

@@ -16,6 +16,7 @@ from cli.doctor.checks import CHECKS
 from cli.doctor.findings import Finding, Level, settle
 from cli.doctor.snapshot import Snapshot, fetch
 from cli.exits import Exit, MaasError
+from cli.paths import ROOT
 from cli.recorder import Object, RecordingError, record
 from cli.stackfile import SANDBOX, stack_config
 from cli.target import ambient_kubeconfig
@@ -51,13 +52,17 @@ def run(stack: str, sandbox: str, *, as_json: bool, console: Console) -> Exit:
     return report.code(findings)
 
 
-def program(stack: str) -> tuple[Settings, tuple[Object, ...]]:
+def program(stack: str, root: Path = ROOT) -> tuple[Settings, tuple[Object, ...]]:
     """The stack's settings and the objects that its program would deploy.
+
+    Args:
+        stack: which stack.
+        root: the folder of its file.
 
     Raises:
         MaasError: The settings are refused.
     """
-    values, secrets = stack_config(stack)
+    values, secrets = stack_config(stack, root)
     with _refusals():
         objects = record(stack, values, secrets).objects
         return load(stack, values), objects

@@ -1,0 +1,1 @@
+"""`./maas verify`: whether the running service does what the stack says."""
