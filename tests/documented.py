@@ -24,6 +24,7 @@ NOT_RUN: tuple[tuple[str, str], ...] = (
     ),
     (r"^\./maas (chat|sandbox usage|preview|refresh|up|down)( |$)", "as in the tutorial of the sandbox, which is run"),
     (r"^export KUBECONFIG=|^kubectl get gateway,httproute", "as in the tutorial of the sandbox, which is run"),
+    (r"^\./maas verify(?! --list)", "the stack's cluster; tests/sandbox/test_verify.py does it on a sandbox"),
     (r"\./maas kind ", "Docker and kind"),
     (r"\bpulumi ", "Pulumi's own command line, a backend and a cluster"),
     (r"^(kubectl|oc|helm|curl) |^TOKEN=|\| \./maas keys import -", "a cluster with the stack on it"),
@@ -38,7 +39,7 @@ NOT_RUN: tuple[tuple[str, str], ...] = (
 )
 """Why a command is not run: what it would need, by a pattern of its line."""
 
-RUN = re.compile(r"^\./maas (--help|policy|render|diff|graph|models|simulate|stack|keys|hosts)( |$)")
+RUN = re.compile(r"^\./maas (--help|policy|render|diff|graph|models|simulate|stack|keys|hosts|verify)( |$)")
 """What needs neither a cluster nor a terminal, and is run in a copy of the checkout."""
 
 FIRST = {
