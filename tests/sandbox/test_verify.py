@@ -26,10 +26,12 @@ PATIENCE = 60.0
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Generator[Tree]:
     folder = tmp_path_factory.mktemp("verify")
     tree = Tree(folder / "tree", folder / "home")
-    code, out, err = tree.run("up")
-    assert code == 0, out + err
-    yield tree
-    tree.run("down")
+    try:
+        code, out, err = tree.run("up")
+        assert code == 0, out + err
+        yield tree
+    finally:
+        tree.run("down")
 
 
 def made(tree: Tree) -> list[str]:

@@ -94,8 +94,8 @@ class Known(Service):
 
     url = ""
 
-    def way(self, model: str = "") -> Way:
-        return Way(model or "simulator", "simulator-model", self.url, "simulator.maas.localhost")
+    def way(self, model: str = "", url: str = "") -> Way:
+        return Way(model or "simulator", "simulator-model", url or self.url, "simulator.maas.localhost")
 
     def key(self, user: str, console: Console) -> str:
         del console
