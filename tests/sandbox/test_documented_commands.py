@@ -16,6 +16,23 @@ from tests.documented import FIRST, TUTORIAL, blocks, commands
 
 pytestmark = pytest.mark.sandbox
 MARK = "=== block "
+SHARED = """\
+.venv/bin/python - <<'END'
+import pathlib
+import yaml
+stack = pathlib.Path("Pulumi.sandbox.yaml")
+content = yaml.safe_load(stack.read_text())
+config = content["config"]
+base = {key: config.pop(key) for key in ("maas:tiers", "maas:users", "maas:models")}
+base["maas:users"]["ghost"] = {"tier": "free"}
+config.update({"maas:extends": "base", "maas:users": {"ghost": None}})
+pathlib.Path("shared").mkdir()
+pathlib.Path("shared/base.yaml").write_text(yaml.safe_dump({"config": base}))
+stack.write_text(yaml.safe_dump(content))
+END
+./maas preview --expect-no-changes
+"""
+"""The stack's values go into a file that it shares, with a user more that it takes away again."""
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +68,7 @@ def tutorial(checkout: Path, environment: Mapping[str, str]) -> Generator[list[s
     steps = list(blocks(ROOT / TUTORIAL))
     assert "./maas diff" in steps[6], "the edit stands before the sixth step"
     steps[6] = edit + steps[6]
+    steps.insert(-1, SHARED)
     script = "".join(f"echo '{MARK}{number}'\n{step}" for number, step in enumerate(steps))
     try:
         done = run(script, checkout, environment)
@@ -78,7 +96,7 @@ def run(script: str, folder: Path, environment: Mapping[str, str]) -> subprocess
 
 @pytest.mark.timeout(1200)
 def test_the_tutorial_of_the_sandbox_does_what_it_says(tutorial: list[str]) -> None:
-    up, chat, curl, limit, objects, offline, change, changed, drift, down = tutorial
+    up, chat, curl, limit, objects, offline, change, changed, drift, _, down = tutorial
     assert "without a key 401" in up
     assert re.search(r"of 5 requests left", chat)
     assert '"total_tokens"' in curl
@@ -88,9 +106,14 @@ def test_the_tutorial_of_the_sandbox_does_what_it_says(tutorial: list[str]) -> N
     assert "graph LR" in offline
     assert "no rule is violated" in offline
     assert "tier free: 100 to 80 tokens a minute" in " ".join(change.split())
-    assert "1 updated" in changed
+    assert "2 updated" in changed
     assert "gateway-token-limits" in drift
     assert down.strip()
+
+
+@pytest.mark.timeout(1200)
+def test_values_that_a_stack_shares_are_no_change_for_the_engine(tutorial: list[str]) -> None:
+    assert re.search(r"would be \d+ unchanged", tutorial[-2], re.IGNORECASE)
 
 
 @pytest.mark.timeout(900)
