@@ -1,6 +1,8 @@
 """Values that stacks share: what stands over what, what is refused, and which file an error names."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.paths import ROOT
 from config.problems import ConfigError
 from config.settings import Settings
 from config.shared import layered, stacked
@@ -125,6 +128,12 @@ def test_dates_without_quotes_are_read_as_the_engine_does(folder: Path) -> None:
     write(folder, "dates", {"users": {}})
     (folder / "dates.yaml").write_text("config: {maas:users: {alice: {expires: 2027-12-31}}}", encoding="utf-8")
     assert loaded(folder, extends=["base", "dates"]).users["alice"].expires == "2027-12-31T23:59:59Z"
+
+
+def test_the_policy_pack_can_read_it_though_its_environment_has_no_pydantic() -> None:
+    program = "import sys; sys.modules['pydantic'] = sys.modules['pulumi'] = None; import config.shared"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    assert done.returncode == 0, done.stderr
 
 
 VALUES = st.recursive(
