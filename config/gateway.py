@@ -225,8 +225,8 @@ class Guard(Model):
     """Write the host of each request in lower case. Off, a host in other case passes **without any policy** with
     Kuadrant up to 1.5.2."""
     error_bodies: bool = True
-    """Give what the gateway answers by itself the shape of OpenAI's errors: 429 above all, which is plain text
-    otherwise."""
+    """Give what the gateway answers by itself (429, 404, 500, 503, 504) the shape of OpenAI's errors, and a 429 a
+    `Retry-After` where it is known. Otherwise a 429 is plain text."""
 
 
 class Gateway(Model):
@@ -243,13 +243,14 @@ class Gateway(Model):
     route: Route = Route()
     """The OpenShift Routes, one for each model's host; with `expose: route`."""
     resources: GatewayResources | None = GatewayResources()
-    """null leaves them to Istio's own settings."""
+    """What one gateway pod may use; `null` leaves that to Istio's own settings."""
     replicas: Replicas | None = None
-    """Default one pod. From two on, a PodDisruptionBudget lets no more than one go at a time."""
+    """How many pods; default one. `min` and `max`: pods are added where more than `cpu` percent of what is set aside is
+    used. From two on, a PodDisruptionBudget lets no more than one go at a time."""
     service: Service = Service()
     """The Service that Istio makes for it."""
     guard: Guard = Guard()
-    """What its Envoy is told beyond Kuadrant's filter."""
+    """What its Envoy is told beyond Kuadrant's filter, by an EnvoyFilter: needs Istio."""
     node_ports: NodePorts = NodePorts()
     """With `nodePort`: which; Kubernetes picks those that are not given."""
     public_ports: Ports = Ports()

@@ -115,9 +115,9 @@ class User(Model):
     cost_centre: str = ""
     """Who pays, as the company's books name it."""
     models: Annotated[tuple[str, ...], AfterValidator(_some_models)] | None = None
-    """The models that the user may call, by name; None: all that the tier allows."""
+    """The models that the user may call, by name; default: all that the tier allows."""
     expires: Expiry | None = None
-    """When the user's keys stop being accepted; None: never."""
+    """When the user's keys stop being accepted; default: never."""
     labels: dict[FreeLabelKey, LabelValue] = Field(default_factory=dict)
     """Labels of the user's Secrets, for whoever lists them."""
 
@@ -233,7 +233,8 @@ class ApiKeySource(Model):
     refresh: Duration = "1h"
     """With `externalSecrets`: how often the store is asked."""
     headers: tuple[HeaderName, ...] = ()
-    """More headers that a key may be sent in, such as `x-api-key`, besides `Authorization`."""
+    """More headers that a key may be sent in besides `Authorization`, such as `x-api-key`; taken off before the
+    model."""
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:

@@ -67,9 +67,10 @@ class Isolation(Model):
     enabled: bool = True
     """Off: whatever runs on the cluster can call models without a key, and read and reset counters."""
     scrapers: tuple[DnsLabel, ...] | None = None
-    """Namespaces of what scrapes metrics; None: `monitoring`, and on OpenShift those of its own monitoring."""
+    """Namespaces of what scrapes metrics; default: `monitoring`, and on OpenShift those of its own monitoring."""
     downloads: tuple[Destination, ...] | None = None
-    """Where the pods of models that have a `source` may download from; None: HTTPS on the internet."""
+    """Where the pods of models that have a `source` may open connections to; `[]` for nowhere. Default: HTTPS on the
+    internet."""
 
 
 NetworkPolicies = Annotated[Isolation, BeforeValidator(_written)]

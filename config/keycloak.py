@@ -48,7 +48,7 @@ class Keycloak(Model):
     memory: Quantity = "1Gi"
     """Set aside for its pod."""
     users: Annotated[dict[DnsLabel, KeycloakUser], AfterValidator(_somebody)]
-    """Who can sign in, by name."""
+    """Who can sign in, by name; passwords are random."""
 
     @property
     def host(self) -> str:

@@ -21,20 +21,21 @@ class ManagedRedis(Model):
     size: Quantity = "1Gi"
     """Of the volume."""
     storage_class: DnsLabel | None = None
-    """None: the cluster's default."""
+    """Default: the cluster's."""
 
 
 class Limiter(Model):
     """The rate limiter. In memory, counters end with the pod, and each replica would count alone."""
 
     replicas: Annotated[int, Field(strict=True, ge=1)] = 1
-    """How many; more than one need Redis."""
+    """How many; more than one need Redis, as in memory each would count alone."""
     storage: Literal["memory", "redis"] = "memory"
     """Where counters live: `memory` (they end with the pod) or `redis`."""
     redis_secret: DnsLabel | None = None
     """Secret in Kuadrant's namespace whose key `URL` is a redis:// or rediss:// address."""
     redis: ManagedRedis | None = None
-    """Instead of a Secret: a Redis of the stack's own."""
+    """Instead of a Secret, for development: a Redis of the stack's own (`redis: {}`) with a random password and a
+    volume; one pod, no replica, no backup, no TLS."""
     memory: Quantity | None = None
     """Of each replica; in memory, seven tenths of it are for counters. Default is Kuadrant's own, 64Mi."""
     telemetry: Literal["basic", "exhaustive"] = "basic"
@@ -42,7 +43,8 @@ class Limiter(Model):
     rate_limit_headers: bool = False
     """Tell callers what is left of their request limits in X-RateLimit-* headers. Token limits never send any."""
     fail_open: bool = False
-    """Let requests pass, without any limit, while the limiter does not answer. Off: they get 500."""
+    """Let requests pass, **without any limit**, while the limiter does not answer. Off: they get 500. Needs
+    `platform.kuadrant.environment: managed`."""
 
     @model_validator(mode="after")
     def _counters_are_shared(self) -> Self:

@@ -15,7 +15,9 @@ class Mirror(Model):
     """Rewrites of registries and chart repositories."""
 
     registries: dict[str, str] = Field(default_factory=dict)
-    """Registry, or registry and path, by what stands in its place: `docker.io: mirror.example.com/docker`."""
+    """Registry, or registry and path, by what stands in its place: `docker.io: mirror.example.com/docker`. The
+    longest that fits wins. Holds for the models' images, catalogs, the gateway's filter, and the images that charts let
+    be set."""
     charts: dict[str, str] = Field(default_factory=dict)
     """Chart repository by what stands in its place: a repository, or a folder, or a registry with `oci://`."""
     pull_secret: DnsLabel | None = None

@@ -22,7 +22,7 @@ class Taint(Model):
 
 
 class Accelerators(Model):
-    """The accelerators of one node."""
+    """The accelerators of one node; with MIG, a kind of node for each size of slice."""
 
     count: _Count
     """How many the device plugin offers on one node; with MIG, of this kind of slice."""

@@ -140,7 +140,7 @@ class Observability(Model):
     thresholds: Thresholds = Thresholds()
     """From where on alerts fire."""
     budgets: dict[DnsLabel, Budget] = Field(default_factory=dict)
-    """What may be spent in a month, by a name of your choice; alerts at 80, 90 and 100 percent."""
+    """What may be spent in a calendar month (UTC), by a name of your choice; alerts at 80, 90 and 100 percent."""
     dashboards: Literal["operator", "sidecar", "none"] = "operator"
     """How Grafana gets the dashboards: as objects of the Grafana operator, or as ConfigMaps that the sidecar of a
     Grafana looks for, such as kube-prometheus-stack's."""

@@ -52,7 +52,7 @@ class Operator(Model):
     install: Install = Install.PREINSTALLED
     """How it gets onto the cluster. Not every way works for every operator: what cannot work is refused, and why."""
     version: str | None = None
-    """Of the chart, or of the package's first ClusterServiceVersion."""
+    """Of the chart; with OLM, of the first ClusterServiceVersion, and the catalog image's tag. Default: pinned."""
     chart: str | None = None
     """Helm: where the chart is: a folder, a .tgz, or an `oci://` address. An operator with several charts takes the
     folder or address that they are in."""
@@ -61,9 +61,12 @@ class Operator(Model):
     channel: str | None = None
     """OLM: which line of releases to follow."""
     catalog: str | None = None
-    """OLM: the name of a CatalogSource that is on the cluster, or an image to make one of."""
+    """OLM: the name of a CatalogSource that is on the cluster, or an image to make one of.
+    `quay.io/kuadrant/kuadrant-operator-catalog:latest` with channel `preview` is Kuadrant's nightly build."""
     package: DnsLabel | None = None
-    """OLM: the package's name, where there is more than one of the same operator."""
+    """OLM: the package's name, where there is more than one of the same operator: for `kuadrant` on OpenShift
+    `kuadrant-operator` (upstream) or `rhcl-operator` (Red Hat Connectivity Link; 1.4.0 is refused, as it lets requests
+    through without a key)."""
     approval: Literal["Automatic", "Manual"] = "Automatic"
     """OLM: with `Manual`, somebody has to approve each InstallPlan, the first one too."""
 
@@ -107,9 +110,10 @@ class CleanUp(Model):
     behind: it refuses every InferenceService."""
     sail_operator: bool = False
     """A Sail operator with an Istio of its own, beside the one that runs the gateway: Subscription,
-    ClusterServiceVersion, Deployments, and what that Istio left in our namespace. The gateway is restarted."""
+    ClusterServiceVersion, Deployments, and what that Istio left in our namespace. The gateway is restarted.
+    OpenShift's own mesh is not touched."""
     sail_namespace: DnsLabel = "gateway-system"
-    """Where that operator is."""
+    """Where that operator is; the namespace must exist."""
 
 
 class KServeOperator(Operator):
@@ -140,7 +144,8 @@ class KuadrantOperator(Operator):
     """`managed`: the operator's gateway controllers, failure modes and time limits are ours; default where we install
     it. `existing`: they are left as they are; default for a preinstalled operator, which others may use."""
     wasm_shim: str | None = None
-    """Image of the gateway's filter, in place of the release's own. It has to know what the operator asks of it."""
+    """Image of the gateway's filter, in place of the release's own. It has to know what the operator asks of it.
+    Taking the key away puts the release's own back."""
     auth_timeout: Duration = "2s"
     """How long the gateway waits for Authorino. Kuadrant's own 200ms turn into errors under load."""
     limits_timeout: Duration = "1s"
@@ -160,7 +165,7 @@ class Platform(Model):
     profile: Profile = Profile.KUBERNETES
     """The kind of cluster."""
     namespace: DnsLabel = "llm"
-    """Holds the gateway, the models and the policies."""
+    """Holds the gateway, the models and the policies; created and deleted with the stack."""
     scc: Scc = Scc.RESTRICTED
     """On OpenShift: the SecurityContextConstraints of the ServiceAccount `models`. `original` weakens the cluster for
     pods that do not fit `restricted-v2`; those that fit are run under that all the same."""

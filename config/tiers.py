@@ -45,7 +45,8 @@ class Tier(Model):
     price: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Decimal(0)
     """Price of one token, in the currency of the company's bills."""
     models: dict[DnsLabel, ModelLimits] = Field(default_factory=dict)
-    """Other limits for some models, by the model's name."""
+    """Other limits for some models, by the model's name: `{qwen3: {tokens: 50 per 1m}}`. What is not said there is as
+    the tier says."""
 
     @property
     def limits_requests(self) -> bool:

@@ -82,9 +82,9 @@ class Issuer(Model):
     groups: dict[Annotated[str, AfterValidator(_group)], str] = Field(default_factory=dict)
     """The tier of each group; who is in several gets the one with the highest level."""
     default_tier: str | None = None
-    """The tier of who is in none of these groups; None: refused."""
+    """The tier of who is in none of these groups; default: refused."""
     ttl: Duration = "5m"
-    """How often the provider's settings are read again."""
+    """How often the provider's settings are read again; `30s` or more."""
     allow_http: bool = False
     """Take an issuer without TLS, for development: who can change what Authorino reads can sign tokens."""
 

@@ -46,7 +46,7 @@ class Model(SettingsModel):
     """One model behind the gateway."""
 
     profile: str = ""
-    """Name of the profile that the defaults come from."""
+    """Name of the profile that the defaults come from; see the end of the reference."""
     source: Source | None = None
     """Where the weights come from, or the endpoint that is the model."""
     runtime: Runtime
@@ -74,20 +74,22 @@ class Model(SettingsModel):
     max_sequences: Annotated[int, Field(strict=True, ge=1)] | None = None
     """Requests that vLLM works on at once."""
     args: tuple[str, ...] = ()
-    """More arguments for the runtime."""
+    """More arguments for the runtime; they come last. Those that its pinned version does not have are refused."""
     cache: Cache | None = None
-    """Where the weights are kept between starts; default: they are fetched anew for each pod."""
+    """Where the weights of a Hugging Face model are kept between starts: a volume of its own (`size`), an existing
+    `claim`, or space on the node (`ephemeral`). Default: they are fetched anew for each pod."""
     secret: DnsLabel | None = None
     """Secret in the platform's namespace with what the source asks for: `HF_TOKEN`, S3's keys, a registry's login, or
     the endpoint's `api_key`. One of `maas:modelSecrets`, or one that is there."""
     startup: Duration | None = None
-    """How long a pod may take to load the model; default: by the size that the source's name says."""
+    """How long a pod may take to load the model, up to `timeouts.model`. Default: 10 minutes, and 15 seconds for each
+    billion parameters that the source's name says, 30 minutes at most."""
     drain: Duration = "2m"
     """How long a pod that goes may finish its requests."""
     host: DnsLabel | None = None
     """First label of the model's host; default by platform: `<model>`, on OpenShift `<model>-<namespace>`."""
     tiers: Annotated[frozenset[DnsLabel], Field(min_length=1)] | None = None
-    """The tiers that may call the model; None for all."""
+    """The tiers that may call the model; default: all."""
     price_factor: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Decimal(1)
     """What the tier's price of a token is multiplied with for this model."""
 

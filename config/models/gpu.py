@@ -48,13 +48,14 @@ class Gpu(Model):
     """The accelerators of one replica and the nodes that have them."""
 
     count: Annotated[int, Field(strict=True, ge=1)]
-    """How many; more than one are used with tensor parallelism."""
+    """How many; more than one are used with tensor parallelism. A slice is one."""
     vendor: Vendor = Vendor.NVIDIA
     """Picks the defaults of what follows, and the runtime's image. Default: by `resource`."""
     product: str | None = None
     """Which GPU, as the vendor's labels call it: `NVIDIA-H100-80GB-HBM3`."""
     memory: Quantity | None = None
-    """At least so much of each GPU; NVIDIA's alone have a label that can be compared."""
+    """At least so much of each GPU, as cards are sold: `80G` (a card of 80 GB reports less than `80Gi`). NVIDIA's alone
+    have a label that can be compared."""
     resource: str = _RESOURCES[Vendor.NVIDIA]
     """The extended resource that the device plugin offers; a slice is one of its own."""
     node_selector: dict[str, str] = Field(default_factory=lambda: dict(_PRESENT[Vendor.NVIDIA]))
