@@ -17,7 +17,7 @@ import pulumi
 from pulumi.automation.errors import CommandError
 from rich.prompt import Confirm
 
-from cli import composed, drift, leftovers, policies, recovery, summary
+from cli import composed, drift, leftovers, policies, recovery, same_cluster, summary
 from cli.calls import Service
 from cli.console import Console
 from cli.engine import Engine, Session
@@ -177,6 +177,8 @@ class Command:
             self._run("Up", recording_counts(recording), lambda t: session.up(t.on_event, refresh=refresh))
             if target.sandbox:
                 _remember_cluster(target)
+            else:
+                same_cluster.remember(target, lambda: self._cluster(target))
             self._show_changes("")
             self._look_for_leftovers(target)
             self._say_leftovers()
@@ -211,6 +213,8 @@ class Command:
                 self._prepare_kind(self.options.kind, target, pulumi_program)
             stack.enter_context(target.in_this_process())
             self._recover(target)
+            if target.sandbox is None:
+                same_cluster.require(target, lambda: self._cluster(target))
             extra = stack.enter_context(attached(self.options.provider, target, pulumi_program, self.console))
             session = self._session_at_work = self._session(target, pulumi_program, extra, create=create)
             if target.backend and target.backend.pending_operations():
