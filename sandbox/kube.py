@@ -28,6 +28,8 @@ _CONFLICT = 409
 _TOO_MANY = 429
 _NOT_SERVED = "NotServed"
 _TRANSIENT = frozenset({500, 502, 503, 504})
+_SHOWN = 80
+"""Characters of an answer that is none."""
 _WATCH_SECONDS = 240.0
 """Length of one watch request, renewed from where it stopped (the server's own limit is 5 to 10 minutes)."""
 
@@ -210,7 +212,9 @@ class Kube:
             trust_env=False,
             # A watch holds its connection for as long as it lasts, so the pool itself has no bound.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30),
-            timeout=httpx.Timeout(60, connect=10),
+            # Longer than the API server waits for a webhook (30 s at most). Shorter than a run may wait for all tries:
+            # a connection that something on the way has dropped without a word has to end before the last of them.
+            timeout=httpx.Timeout(35, connect=10),
             event_hooks={"request": [_named(connection.server_name)]} if connection.server_name else None,
         )
 
@@ -355,7 +359,7 @@ class Kube:
             "spec": {"expirationSeconds": seconds},
         }
         answer = await self._send("POST", url, reference("ServiceAccount", account, namespace), body=body)
-        return str(_json(answer)["status"]["token"])
+        return str(_json(answer, account)["status"]["token"])
 
     async def delete(  # noqa: PLR0913
         self,
@@ -503,7 +507,7 @@ class Kube:
         Raises:
             ApiError: The server could not be asked.
         """
-        return str(_json(await self._send("GET", "/version", "the API server"))["gitVersion"])
+        return str(_json(await self._send("GET", "/version", "the API server"), "the API server")["gitVersion"])
 
     def forget(self, api_version: str) -> None:
         """Drop what discovery said of a group version, as when one of its CRDs has changed."""
@@ -534,7 +538,7 @@ class Kube:
 
     async def _discover(self, api_version: str, target: str) -> dict[str, Resource]:
         try:
-            body = _json(await self._send("GET", _prefix(api_version), target))
+            body = _json(await self._send("GET", _prefix(api_version), target), target)
         except ApiError as error:
             if error.not_found:
                 return {}
@@ -575,7 +579,8 @@ class Kube:
         else:
             url = await self.path(api_version, kind, name, namespace, subresource)
         try:
-            return _json(await self._send(method, url, target, params=params, body=body, content_type=content_type))
+            answer = await self._send(method, url, target, params=params, body=body, content_type=content_type)
+            return _json(answer, target)
         except ApiError as error:
             if error.reason != _NOT_SERVED:
                 raise
@@ -588,7 +593,8 @@ class Kube:
     ) -> tuple[Objects, str]:
         url = await self.path(api_version, kind, None, namespace)
         params = {key: value for key, value in selectors.items() if value}
-        body = _json(await self._send("GET", url, reference(kind, "(all)", namespace), params=params))
+        target = reference(kind, "(all)", namespace)
+        body = _json(await self._send("GET", url, target, params=params), target)
         items = cast("list[Object]", body.get("items") or [])
         # The server leaves both out of a list's items.
         return [{"apiVersion": api_version, "kind": kind} | item for item in items], body["metadata"]["resourceVersion"]
@@ -689,8 +695,18 @@ def _prefix(api_version: str) -> str:
     return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
 
 
-def _json(response: httpx.Response) -> Object:
-    return cast("Object", response.json())
+def _json(response: httpx.Response, target: str) -> Object:
+    try:
+        body: object = response.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        start = " ".join(response.text[:_SHOWN].split())
+        message = (
+            f"the answer is no JSON object, but begins: {start!r}. Something between here and the API server gave it"
+        )
+        raise ApiError(response.status_code, "Unreadable", message, target)
+    return cast("Object", body)
 
 
 def _refusal(response: httpx.Response, target: str) -> ApiError:
@@ -722,7 +738,10 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _parse_event(line: bytes, target: str) -> Event:
-    raw = cast("Object", json.loads(line))
+    try:
+        raw = cast("Object", json.loads(line))
+    except ValueError as error:
+        raise httpx.RemoteProtocolError("the watch has a line that is no event") from error
     if raw["type"] == "ERROR":
         status = cast("Object", raw["object"])
         raise _from_status(status, int(status.get("code") or 500), target)
