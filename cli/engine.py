@@ -70,7 +70,11 @@ class Engine(PulumiCommand):
         *,
         stdin: str | None = None,
     ) -> Result:
-        """Run one command to its end, with `stdin` as its input; see PulumiCommand."""
+        """Run one command to its end, with `stdin` as its input; see PulumiCommand.
+
+        Raises:
+            MaasError: It was killed.
+        """
         words = [self.command, "--non-interactive", *(word for word in args if word != "--non-interactive")]
         environment = {**self._environment, **additional_env, "PULUMI_AUTOMATION_API": "true"}
         process = subprocess.Popen(  # noqa: S603 - the engine, with our own words
@@ -92,6 +96,12 @@ class Engine(PulumiCommand):
             out, err = _collect(process, on_output, on_error)
         finally:
             self._running = None
+        if process.returncode < 0:
+            name = signal.Signals(-process.returncode).name
+            raise MaasError(
+                f"The engine was killed ({name}), by somebody or for want of memory (dmesg tells). The same command "
+                "again takes up what it was at."
+            )
         result = Result(stdout=out, stderr=err, code=process.returncode)
         if process.returncode != 0:
             raise create_command_error(result)

@@ -56,6 +56,13 @@ def test_a_secret_is_never_on_a_command_line(program: Path, tmp_path: Path) -> N
     assert 'maas:apiKeys["ann"]' in str(call["words"])
 
 
+def test_an_engine_that_is_killed_is_told_apart_from_one_that_fails(program: Path, tmp_path: Path) -> None:
+    program.write_text("#!/bin/sh\nkill -KILL $$\n")
+    engine = Engine(program, "3.259.0", {})
+    with pytest.raises(MaasError, match=r"engine was killed \(SIGKILL\)"):
+        engine.run(["up"], str(tmp_path), {})
+
+
 def test_the_engine_knows_its_owner_and_nothing_it_must_not_see(
     program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
