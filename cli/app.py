@@ -257,6 +257,50 @@ def verify(  # noqa: PLR0913, PLR0917 - its options
 
 
 @app.command(epilog=HELP)
+def connect(  # noqa: PLR0913, PLR0917 - its options
+    user: Annotated[str, typer.Argument(help="Who will call: a name below maas:users.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="Which model; default: the simulator.")] = "",
+    stack: Stack = "sandbox",
+    name: Name = "sandbox",
+    format_: Annotated[str, typer.Option("--format", "-f", help="curl, python, env or all.", metavar="FORMAT")] = "all",
+    url: Annotated[
+        str, typer.Option("--url", help="Where the gateway is reached, where DNS does not know its names.")
+    ] = "",
+    ca: Annotated[Path | None, typer.Option("--ca-file", help="PEM of the authority to trust.")] = None,
+    outputs: Annotated[
+        Path | None,
+        typer.Option(
+            "--outputs", help="What `pulumi stack output --json` wrote, in place of the stack file; - is stdin."
+        ),
+    ] = None,
+    *,
+    show_key: Annotated[bool, typer.Option("--show-key", help="Put the user's key in, in clear.")] = False,
+    json_: Json = False,
+) -> None:
+    """Print what a caller needs for a model: curl, OpenAI's Python client, environment variables.
+
+    The key is left out unless --show-key asks for it. A shell is set up by: eval "$(./maas connect alice -f env)"
+    """
+
+    def work() -> None:
+        from cli.connect import Format, Wish, connect, shown  # noqa: PLC0415
+
+        if format_ not in set(Format):
+            raise typer.BadParameter(f"{format_!r} is none of {', '.join(Format)}", param_hint="--format")
+        console = _console()
+        wish = Wish(user, model, stack, name, url, of_user(ca) if ca else None, outputs, show_key=show_key)
+        made = connect(wish, console)
+        if json_:
+            typer.echo(json.dumps(made.as_json(), indent=2))
+            return
+        typer.echo(shown(made, Format(format_)), nl=False)
+        for note in made.notes:
+            console.note(note)
+
+    guarded(work)
+
+
+@app.command(epilog=HELP)
 def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; earlier renders there are replaced.")],
     stack: Stack = "sandbox",
@@ -867,22 +911,14 @@ def sandbox_env(
     """Print variables for OpenAI clients, with a key, for `eval "$(./maas sandbox env)"`."""
 
     def work() -> None:
-        import shlex  # noqa: PLC0415
-
         from cli.calls import Service  # noqa: PLC0415
+        from cli.connect import Wish, connect, environment  # noqa: PLC0415
 
-        service = Service.of("sandbox", name)
-        way, users = service.way(model), service.users()
+        users = Service.of("sandbox", name).users()
         if not user and not users:
             raise MaasError("No user of the stack has a key.")
-        variables = {
-            "OPENAI_BASE_URL": f"{way.url}/v1",
-            "OPENAI_API_KEY": service.key(user or users[0], _console()),
-            "MAAS_HOST": way.host,
-            "MAAS_MODEL": way.served_name,
-        }
-        for variable, value in variables.items():
-            typer.echo(f"export {variable}={shlex.quote(value)}")
+        wish = Wish(user or users[0], model, "sandbox", name, show_key=True)
+        typer.echo(environment(connect(wish, _console())), nl=False)
 
     guarded(work)
 

@@ -75,8 +75,7 @@ class Service:
 
     def model_names(self) -> list[str]:
         """The stack's models: simulators first, as they cost nothing, then by name."""
-        models = mapping(self.outputs["models"])
-        return sorted(models, key=lambda name: (models[name]["runtime"] != "simulator", name))
+        return models_of(self.outputs)
 
     def way(self, model: str = "", url: str = "") -> Way:
         """The way to a model; without a name to the simulator, or else to the first.
@@ -88,20 +87,7 @@ class Service:
         Raises:
             MaasError: There is none of that name.
         """
-        models = mapping(self.outputs["models"])
-        known = self.model_names()
-        if model and model not in models:
-            model = next((name for name in known if models[name]["servedName"] == model), "")
-        elif not model:
-            model = next(iter(known), "")
-        if not model:
-            raise MaasError(f"The stack has no such model. It has: {', '.join(known) or 'none'}.", code=Exit.USAGE)
-        endpoint = str(self.outputs["endpoints"][model])
-        parts = urlsplit(endpoint)
-        base = url or (gateway.url(self.target.sandbox) if self.target.sandbox else "")
-        return Way(
-            model, str(models[model]["servedName"]), base.rstrip("/") + parts.path if base else endpoint, parts.netloc
-        )
+        return way_of(self.outputs, model, url or (gateway.url(self.target.sandbox) if self.target.sandbox else ""))
 
     def users(self) -> list[str]:
         """Everybody with a key of the stack's, those of the lowest tier first."""
@@ -144,6 +130,37 @@ class Service:
             return answer.json() if answer.is_success else None
         except (httpx.HTTPError, ValueError):
             return None
+
+
+def models_of(outputs: Mapping[str, Any]) -> list[str]:
+    """The models of a stack's outputs: simulators first, as they cost nothing, then by name."""
+    models = mapping(outputs["models"])
+    return sorted(models, key=lambda name: (models[name]["runtime"] != "simulator", name))
+
+
+def way_of(outputs: Mapping[str, Any], model: str = "", url: str = "") -> Way:
+    """The way to a model by what a stack tells; without a name to the simulator, or else to the first.
+
+    Args:
+        outputs: of the stack.
+        model: its name in the stack or in requests.
+        url: where the gateway is reached, when that is not where its name leads.
+
+    Raises:
+        MaasError: There is none of that name.
+    """
+    models = mapping(outputs["models"])
+    known = models_of(outputs)
+    if model and model not in models:
+        model = next((name for name in known if models[name]["servedName"] == model), "")
+    elif not model:
+        model = next(iter(known), "")
+    if not model:
+        raise MaasError(f"The stack has no such model. It has: {', '.join(known) or 'none'}.", code=Exit.USAGE)
+    endpoint = str(outputs["endpoints"][model])
+    parts = urlsplit(endpoint)
+    at = url.rstrip("/") + parts.path if url else endpoint
+    return Way(model, str(models[model]["servedName"]), at, parts.netloc)
 
 
 def first_key(setting: str) -> str:

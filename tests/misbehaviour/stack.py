@@ -3,7 +3,7 @@
 import json
 from functools import cache
 
-from cli.recorder import record, stack_config
+from cli.recorder import Recording, record, stack_config
 from enforcement.objects import Object
 
 DOMAIN = "maas.localhost"
@@ -30,7 +30,7 @@ KEYS = {user: f"test-only-{user}-".ljust(40, "x") for user in USERS}
 
 
 @cache
-def objects() -> tuple[Object, ...]:
+def recording() -> Recording:
     """What the program makes of it."""
     config, secrets = stack_config("sandbox")
     config |= {
@@ -39,4 +39,10 @@ def objects() -> tuple[Object, ...]:
         "maas:models": json.dumps(MODELS_OF_STACK),
         "maas:apiKeys": json.dumps(KEYS),
     }
-    return tuple(each.body for each in record("sandbox", config, [*secrets, "maas:apiKeys"]).objects)
+    return record("sandbox", config, [*secrets, "maas:apiKeys"])
+
+
+@cache
+def objects() -> tuple[Object, ...]:
+    """Its objects."""
+    return tuple(each.body for each in recording().objects)
