@@ -26,6 +26,8 @@ from typing import Any
 import aiohttp
 import psutil
 
+from cli.load import drive
+from cli.load.figures import quantile
 from cli.recorder import record, stack_config
 from sandbox.gateway.backends import Backends
 from sandbox.gateway.gates import Gates
@@ -116,9 +118,8 @@ class Figures:
         return sum(self.statuses.values()) / self.seconds
 
     def quantile(self, share: float) -> float:
-        """Milliseconds below which a share of the answers stayed."""
-        ordered = sorted(self.milliseconds)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        """Milliseconds that a share of the answers did not exceed."""
+        return quantile(self.milliseconds, share * 100) or 0.0
 
     def words(self) -> str:
         """One line."""
@@ -160,24 +161,17 @@ async def closed_loop(ask: Ask, seconds: float, concurrency: int) -> Figures:
 
 
 async def open_loop(ask: Ask, seconds: float, rate: float, keep: int = 200_000) -> Figures:
-    """So many requests a second, however long the answers take."""
+    """So many requests a second, however long the answers take; latency is from when a request was due."""
     figures = Figures(seconds)
-    began, running = time.perf_counter(), set[asyncio.Task[None]]()
 
-    async def one() -> None:
-        sent = time.perf_counter()
+    async def send(number: int, due: float) -> None:
+        del number
         status = await ask()
         figures.statuses[status] += 1
         if len(figures.milliseconds) < keep:
-            figures.milliseconds.append((time.perf_counter() - sent) * 1000)
+            figures.milliseconds.append((time.perf_counter() - due) * 1000)
 
-    for number in range(int(seconds * rate)):
-        if (pause := began + number / rate - time.perf_counter()) > 0:
-            await asyncio.sleep(pause)
-        task = asyncio.create_task(one())
-        running.add(task)
-        task.add_done_callback(running.discard)
-    await asyncio.gather(*running)
+    began = await drive.open_loop(((number / rate, number) for number in range(int(seconds * rate))), send)
     figures.seconds = time.perf_counter() - began
     return figures
 

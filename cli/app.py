@@ -475,6 +475,44 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
 
 
 @app.command(epilog=HELP)
+def load(  # noqa: PLR0913, PLR0917 - its options
+    traffic: Annotated[
+        str,
+        typer.Option("--traffic", "-t", metavar="FILE|TEXT", help="A trace, or traffic to make up: docs/callers.md."),
+    ],
+    stack: Stack = "sandbox",
+    url: Annotated[str, typer.Option("--url", help="Where the gateway is. Has to be said.")] = "",
+    requests: Annotated[
+        int | None, typer.Option("--requests-budget", min=1, help="Requests at most; this or the next has to be said.")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option("--tokens-budget", min=1, help="Tokens of prompts and answers at most.")
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, max=3600, help="How long to send at most.")] = 3600.0,
+    ca: Annotated[Path | None, typer.Option("--ca-file", help="PEM of the authority to trust.")] = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds for one answer.")] = 120.0,
+    name: Name = "sandbox",
+    *,
+    json_: Json = False,
+) -> None:
+    """Send real traffic to a gateway, by the clock, and say how long answers took, by tier.
+
+    It uses the users' own keys, and counts against their quotas. Latency is from when a request was due, so that what
+    waits behind a slow answer is seen. Ends with 1 when nothing was answered.
+    """
+
+    def work() -> None:
+        from cli.load.command import Wish, run  # noqa: PLC0415
+        from cli.load.plan import Budget  # noqa: PLC0415
+
+        budget = Budget(requests, tokens, seconds)
+        wish = Wish(stack, name, traffic, url, budget, of_user(ca) if ca else None, timeout, as_json=json_)
+        _end(run(wish, _console()))
+
+    guarded(work)
+
+
+@app.command(epilog=HELP)
 def doctor(stack: Stack = "sandbox", name: Name = "sandbox", *, json_: Json = False) -> None:
     """Look at a stack's cluster, change nothing, and say what is missing, broken or insecure, and the fix.
 

@@ -196,6 +196,34 @@ def chat_body(way: Way, messages: Sequence[Mapping[str, str]], *, most: int | No
     }
 
 
+@dataclass(frozen=True)
+class Event:
+    """One event of a streamed answer."""
+
+    text: str
+    usage: Mapping[str, Any]
+    """What was used, in the event that tells it."""
+
+
+def event_of(line: str) -> Event | None:
+    """What a line of a stream says; None for lines that are no data, and for the end.
+
+    Raises:
+        ValueError: It is data and no JSON.
+    """
+    data = line.removeprefix("data:").strip()
+    if not line.startswith("data:") or data == "[DONE]":
+        return None
+    event = mapping(json.loads(data))
+    choices = event.get("choices")
+    deltas = (
+        [mapping(mapping(each).get("delta")) for each in cast("list[object]", choices)]
+        if isinstance(choices, list)
+        else []
+    )
+    return Event("".join(str(each.get("content") or "") for each in deltas), mapping(event.get("usage")))
+
+
 async def _from_cluster(kubeconfig: Path, secret: str) -> str:
     namespace, _, name = secret.partition("/")
     async with Kube.connect(kubeconfig) as kube:

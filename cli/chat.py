@@ -1,8 +1,7 @@
 """A conversation with a model in the terminal: words as they come, and what is left of the quota after each answer."""
 
-import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import httpx
 from rich.markup import escape
 
-from cli.calls import CHAT, KEY_VARIABLE, Service, Way, chat_body, client, given_key
+from cli.calls import CHAT, KEY_VARIABLE, Service, Way, chat_body, client, event_of, given_key
 from cli.console import Console
 from cli.exits import Exit, MaasError
 from cli.stackfile import mapping
@@ -110,13 +109,8 @@ def begin(service: Service, console: Console, *, user: str, model: str, most: in
 def pieces(lines: Iterator[str]) -> Iterator[tuple[str, int | None]]:
     """The text of each event of a stream, and the tokens where an event tells them."""
     for line in lines:
-        data = line.removeprefix("data:").strip()
-        if not line.startswith("data:") or data == "[DONE]":
-            continue
-        event = json.loads(data)
-        choices: Sequence[dict[str, Any]] = event.get("choices") or []
-        text = "".join(str(mapping(each.get("delta")).get("content") or "") for each in choices)
-        yield text, mapping(event.get("usage")).get("total_tokens")
+        if (event := event_of(line)) is not None:
+            yield event.text, event.usage.get("total_tokens")
 
 
 def _read(response: httpx.Response, show: Callable[[str], None]) -> Answer:

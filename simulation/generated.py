@@ -12,14 +12,15 @@ from simulation.traffic import Ask, TrafficError
 START = 1_767_225_600.0
 """2026-01-01T00:00:00Z."""
 SYNTAX = (
-    "<tier>: [<n> users,] <n> per <window> [, <prompt> + <completion> tokens] [, <n>% streamed] [, on <model> ...]; "
+    "<tier>: [<n> users,] <n> per <window> [steadily] [, <prompt> + <completion> tokens [exactly]] [, <n>% streamed] "
+    "[, on <model> ...]; "
     "... [; for <window>] [; seed <n>]"
 )
 EXAMPLE = "free: 20 users, 2 per 1m; premium: 30 per 1m, 200 + 400 tokens; for 1h; seed 7"
 
 _USERS = re.compile(r"^(\d+) users?$")
-_RATE = re.compile(r"^(\d+(?:\.\d+)?) per (\w+)$")
-_TOKENS = re.compile(r"^(\d+) *\+ *(\d+) tokens$")
+_RATE = re.compile(r"^(\d+(?:\.\d+)?) per (\w+?)( steadily)?$")
+_TOKENS = re.compile(r"^(\d+) *\+ *(\d+) tokens( exactly)?$")
 _STREAMED = re.compile(r"^(\d+)% streamed$")
 _ON = re.compile(r"^on (.+)$")
 _FOR = re.compile(r"^for (\w+)$")
@@ -36,9 +37,13 @@ class Group:
     """How many are added for the simulation; None: the stack's own users of the tier."""
     per_second: float = 0.0
     """Of one user, on average; the requests come at random (a Poisson process)."""
+    steady: bool = False
+    """The requests of a user come at even distances instead, from a random beginning."""
     prompt: int = 100
     """Tokens on average; sizes are spread exponentially."""
     completion: int = 200
+    exact: bool = False
+    """All sizes are the average."""
     streamed: float = 0.5
     """Share of requests."""
     models: tuple[str, ...] = ()
@@ -105,16 +110,15 @@ def traffic(made: Recipe, users: Mapping[str, str], models: Sequence[str]) -> It
         for name in names:
             source = random.Random(f"{made.seed}/{name}")  # noqa: S311 - traffic, not secrets
             chance[name] = (source, group, on)
-            heapq.heappush(queue, (START + source.expovariate(group.per_second), name))
+            heapq.heappush(queue, (START + _pause(source, group, first=True), name))
     end = START + made.seconds
     while queue and queue[0][0] < end:
         now, name = queue[0]
         source, group, on = chance[name]
-        prompt = 1 + int(source.expovariate(1 / group.prompt)) if group.prompt else 0
-        completion = 1 + int(source.expovariate(1 / group.completion)) if group.completion else 0
+        prompt, completion = (_size(source, average, exact=group.exact) for average in (group.prompt, group.completion))
         model = on[0] if len(on) == 1 else on[int(source.random() * len(on))]
         yield Ask(now, name, model, prompt, completion, source.random() < group.streamed)
-        heapq.heapreplace(queue, (now + source.expovariate(group.per_second), name))
+        heapq.heapreplace(queue, (now + _pause(source, group), name))
 
 
 def _group(part: str) -> Group:
@@ -126,9 +130,9 @@ def _group(part: str) -> Group:
         if found := _USERS.match(word):
             group = replace(group, users=int(found[1]))
         elif found := _RATE.match(word):
-            group = replace(group, per_second=float(found[1]) / _window(found[2], word))
+            group = replace(group, per_second=float(found[1]) / _window(found[2], word), steady=bool(found[3]))
         elif found := _TOKENS.match(word):
-            group = replace(group, prompt=int(found[1]), completion=int(found[2]))
+            group = replace(group, prompt=int(found[1]), completion=int(found[2]), exact=bool(found[3]))
         elif (found := _STREAMED.match(word)) and int(found[1]) <= _ALL:
             group = replace(group, streamed=int(found[1]) / _ALL)
         elif found := _ON.match(word):
@@ -138,6 +142,19 @@ def _group(part: str) -> Group:
     if group.per_second <= 0:
         raise TrafficError(f"{part}: says no rate, such as 2 per 1m")
     return group
+
+
+def _pause(source: random.Random, group: Group, *, first: bool = False) -> float:
+    """Seconds to a user's next request."""
+    if not group.steady:
+        return source.expovariate(group.per_second)
+    return (source.random() if first else 1.0) / group.per_second
+
+
+def _size(source: random.Random, average: int, *, exact: bool) -> int:
+    if exact or not average:
+        return average
+    return 1 + int(source.expovariate(1 / average))
 
 
 def _window(text: str, part: str) -> float:

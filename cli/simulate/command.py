@@ -13,10 +13,10 @@ from cli import stackfile
 from cli.console import Console
 from cli.exits import Exit, MaasError
 from cli.paths import of_user
+from cli.simulate.source import Source
 from cli.simulate.tables import shown, shown_comparison
 from cli.simulate.versions import parsed_settings, service
 from simulation import summary
-from simulation.generated import EXAMPLE, Recipe, recipe, traffic
 from simulation.replay import Result, replay
 from simulation.service import Service
 from simulation.traffic import Ask, TrafficError, read, written
@@ -63,21 +63,26 @@ def run(wish: Wish, console: Console) -> Exit:
 
 def _run(wish: Wish, console: Console) -> Exit:
     settings = parsed_settings(wish.settings)
-    source = _Source.of(wish)
+    source = Source.of(wish.traffic)
+    added = _strangers(source.path, wish) if source.path and wish.unknown_tier else source.added
     with console.step(f"Recording what the program makes of stack {wish.stack}", 3):
-        now = service(wish.stack, users=source.added, settings={})
+        now = service(wish.stack, users=added, settings={})
+
+    def asks() -> Iterator[Ask]:
+        # The same requests for both: what a recipe leaves open is decided by the stack as it is.
+        return source.asks(now.users, sorted(now.endpoints))
+
     if wish.save is not None:
-        _save(of_user(wish.save), source.asks(now))
-    result = _replayed("Simulating the stack as it is", now, source.asks(now), wish, console)
+        _save(of_user(wish.save), asks())
+    result = _replayed("Simulating the stack as it is", now, asks(), wish, console)
     if not wish.compares:
         _report(wish, console, lambda: summary.as_json(result), lambda: shown(result, all_users=wish.all_users))
         _chart(wish, {"as it is": result})
         return Exit.FAILED if result.differing else Exit.OK
     title = _title(wish)
     with console.step(f"Recording it {title}", 5):
-        other = service(wish.stack, revision=wish.against, users=source.added, settings=settings)
-    # The same requests for both: what a recipe leaves open is decided by the stack as it is.
-    then = _replayed(f"Simulating it {title}", other, source.asks(now), wish, console)
+        other = service(wish.stack, revision=wish.against, users=added, settings=settings)
+    then = _replayed(f"Simulating it {title}", other, asks(), wish, console)
     _report(
         wish,
         console,
@@ -86,34 +91,6 @@ def _run(wish: Wish, console: Console) -> Exit:
     )
     _chart(wish, {"as it is": result, title: then})
     return Exit.FAILED if result.differing else Exit.OK
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where the requests come from, as often as they are needed."""
-
-    path: Path | None
-    recipe: Recipe | None
-    added: Mapping[str, str]
-
-    @classmethod
-    def of(cls, wish: Wish) -> "_Source":
-        path = of_user(Path(wish.traffic))
-        if path.is_file():
-            return cls(path, None, _strangers(path, wish) if wish.unknown_tier else {})
-        if ":" in wish.traffic and " per " in wish.traffic:
-            made = recipe(wish.traffic)
-            return cls(None, made, made.added_users())
-        raise MaasError(
-            f"{wish.traffic}: there is no such file, and it is no generated traffic either, such as: {EXAMPLE}",
-            code=Exit.USAGE,
-        )
-
-    def asks(self, known: Service) -> Iterator[Ask]:
-        if self.recipe is not None:
-            return traffic(self.recipe, known.users, sorted(known.endpoints))
-        assert self.path is not None  # noqa: S101 - one of the two
-        return read(self.path)
 
 
 def _strangers(path: Path, wish: Wish) -> dict[str, str]:
