@@ -377,6 +377,32 @@ def graph(
 
 
 @app.command(epilog=HELP)
+def sbom(
+    stack: Stack = "sandbox",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write to; default: stdout.")] = None,
+) -> None:
+    """Write what a stack is made of as CycloneDX: Python packages, Go programs with their modules, images, charts.
+
+    Needs no engine and no cluster. What is in images and charts is theirs to tell.
+    """
+
+    def work() -> None:
+        from cli.operations import Command, Options  # noqa: PLC0415
+        from cli.sbom.command import made  # noqa: PLC0415
+
+        console = _console()
+        text, notes = made(stack, Command(Options(stack=stack), console).check())
+        if out:
+            of_user(out).write_text(text, encoding="utf-8")
+        else:
+            typer.echo(text, nl=False)
+        for note in notes:
+            console.note(note)
+
+    guarded(work)
+
+
+@app.command(epilog=HELP)
 def policy(
     stack: Stack = "sandbox",
     rendered: Annotated[

@@ -26,7 +26,7 @@ _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 def pinned_images(resource: Resource) -> Iterator[str]:
     """No image without a tag, and none tagged latest."""
-    for path, image in _images(resource):
+    for path, image in images(resource):
         tag = image.rpartition("/")[2].partition("@")[0].partition(":")[2]
         if not _DIGEST.search(image) and tag in {"", "latest"}:
             yield f"{path}: {image} is another image tomorrow; name a version, or a digest"
@@ -34,7 +34,7 @@ def pinned_images(resource: Resource) -> Iterator[str]:
 
 def images_by_digest(resource: Resource) -> Iterator[str]:
     """Every image by digest."""
-    for path, image in _images(resource):
+    for path, image in images(resource):
         if not _DIGEST.search(image):
             yield f"{path}: {image} has no digest; append @sha256:..., which `crane digest {image}` prints"
 
@@ -81,7 +81,8 @@ def no_privileged_pods(resource: Resource) -> Iterator[str]:
         yield from (f"{key}: true" for key in _SCC_ALLOWS if resource.props.get(key) is True)
 
 
-def _images(resource: Resource) -> Iterator[tuple[str, str]]:
+def images(resource: Resource) -> Iterator[tuple[str, str]]:
+    """Every image that an object names, with where it does."""
     for path, container in _containers(resource):
         image = container.get("image")
         if isinstance(image, str):

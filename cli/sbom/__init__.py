@@ -1,0 +1,1 @@
+"""`./maas sbom`: what a stack is made of, as a CycloneDX bill of materials."""
