@@ -32,9 +32,7 @@ def document(found: Inventory, stack: str, version: str) -> str:
         *map(_program, found.programs),
     ]
     depends = {"maas": sorted(map(_ref, direct))}
-    depends |= {
-        name: sorted(_ref(modules[each]) for each in program.modules) for name, program in programs.items()
-    }
+    depends |= {name: sorted(_ref(modules[each]) for each in program.modules) for name, program in programs.items()}
     content: dict[str, Any] = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
