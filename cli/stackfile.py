@@ -10,7 +10,7 @@ import yaml
 
 from cli.exits import Exit, MaasError
 from cli.paths import ROOT
-from sandbox.go_yaml import GoLoader
+from sandbox.go_yaml import load
 
 PROJECT_FILE = "Pulumi.yaml"
 SANDBOX = "sandbox"
@@ -35,14 +35,18 @@ def read(path: Path) -> dict[str, Any]:
         MaasError: The file is missing, is no YAML, or is no mapping.
     """
     try:
-        content = cast("object", yaml.load(path.read_text(encoding="utf-8"), Loader=GoLoader))  # noqa: S506 - a safe loader
+        content = load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(stack_names(path.parent)) or "none"
         raise MaasError(
             f"{path.name} does not exist. Stack files in {path.parent}: {known}.", code=Exit.USAGE
         ) from None
+    except UnicodeDecodeError as error:
+        raise MaasError(f"{path.name} is not UTF-8 text: {error}", code=Exit.CONFIG) from error
     except yaml.YAMLError as error:
         raise MaasError(f"{path.name} is not YAML: {error}", code=Exit.CONFIG) from error
+    except RecursionError:
+        raise MaasError(f"{path.name} nests too deep to be read.", code=Exit.CONFIG) from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -61,16 +65,44 @@ def stack_config(stack: str, root: Path = ROOT) -> tuple[dict[str, str], frozens
         Values by full key (`maas:domain`; objects as JSON text), and the keys that hold a secret.
 
     Raises:
-        MaasError: A file is missing or is no YAML mapping.
+        MaasError: A file is missing, or is no YAML mapping, or holds what no setting can be.
     """
     project = read(root / PROJECT_FILE)
     name = str(project.get("name", "maas"))
-    given = with_shared(full_keys(read(stack_file(stack, root)).get("config") or {}, name), root)
+    given = with_shared(full_keys(_config(stack_file(stack, root)), name), root)
     if stack == SANDBOX or is_secure(given.get(API_KEYS)):
         given = _with_a_key_for_each_user(given)
     values = {**_defaults(project, name), **given}
     secrets = frozenset(key for key, value in values.items() if has_secret(value))
     return {key: as_text(without_secrets(value, key)) for key, value in values.items()}, secrets
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """What stands under `config:`, in values that JSON has.
+
+    Raises:
+        MaasError: See `read`; or it is something else.
+    """
+    config = cast("object", read(path).get("config"))
+    if config is not None and not isinstance(config, Mapping):
+        raise MaasError(f"{path.name}: config must be a mapping, not a {type(config).__name__}.", code=Exit.CONFIG)
+    try:
+        return cast("dict[str, Any]", _plain(config or {}, "config", path.name))
+    except RecursionError:
+        raise MaasError(f"{path.name} refers to itself, or nests too deep to be read.", code=Exit.CONFIG) from None
+
+
+def _plain(value: object, where: str, file: str) -> object:
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[object, object]", value)
+        named = {key if isinstance(key, str) else json.dumps(key, default=str): each for key, each in mapping.items()}
+        return {key: _plain(each, f"{where}.{key}", file) for key, each in named.items()}
+    if isinstance(value, list):
+        return [_plain(each, f"{where}[{at}]", file) for at, each in enumerate(cast("list[object]", value))]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    what = f"{where!r} is a {type(value).__name__}, which no setting can be"
+    raise MaasError(f"{file}: {what}: write it without a tag.", code=Exit.CONFIG)
 
 
 def full_keys(config: Mapping[str, Any], project: str) -> dict[str, Any]:

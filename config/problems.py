@@ -34,7 +34,8 @@ class Problem:
             line += f"; allowed: {self.allowed}"
         if self.fix:
             line += f"; try: {self.fix}"
-        return line
+        # Keys may have anything in them; a terminal must not obey it.
+        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)
 
 
 class ConfigError(Exception):

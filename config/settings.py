@@ -93,7 +93,7 @@ class Settings(Model):
         Args:
             stack: name of the stack, for messages.
             values: stack keys without `maas:`, such as `{"domain": "...", "tiers": {...}}`.
-            encrypted: the keys that the stack file keeps encrypted.
+            encrypted: the keys that hold something that the stack file keeps encrypted. No problem shows their values.
             known_problems: what is wrong already, to be told with the rest.
             origin: the file that the value of a key is from, for messages; empty for the stack file.
 
@@ -101,16 +101,24 @@ class Settings(Model):
             ConfigError: with all problems at once.
         """
         aliases = {field.alias or name: name for name, field in cls.model_fields.items()}
+        hidden = SECRET_KEYS.union(encrypted)
         problems = [
-            Problem(f"{NAMESPACE}:{key}", shown(values[key]), "unknown key", one_of(aliases), closest(key, aliases))
+            Problem(
+                f"{NAMESPACE}:{key}",
+                HIDDEN if key in hidden else shown(values[key]),
+                "unknown key",
+                one_of(aliases),
+                closest(key, aliases),
+            )
             for key in values
             if key not in aliases
         ]
         problems += known_problems
         problems += [_in_plain_text(key) for key in SECRET_KEYS if values.get(key) and key not in encrypted]
+        problems += [_not_kept(key) for key in aliases if key in hidden - SECRET_KEYS and key in values]
         sections: dict[str, object] = {}
         for alias, name in aliases.items():
-            found = _section(cls, alias, name, values)
+            found = _section(cls, alias, name, values, hide=alias in hidden)
             if isinstance(found, list):
                 problems += found
             else:
@@ -159,6 +167,16 @@ def _in_plain_text(key: str) -> Problem:
     )
 
 
+def _not_kept(key: str) -> Problem:
+    return Problem(
+        f"{NAMESPACE}:{key}",
+        HIDDEN,
+        "holds an encrypted value, which would stand in plain text in the cluster's objects, the state and previews",
+        f"encrypted values in {one_of(SECRET_KEYS)}",
+        "the name of a Secret, or the value in plain text",
+    )
+
+
 class _Valid:
     """A section that passed, boxed so that it cannot be taken for a list of problems."""
 
@@ -166,7 +184,9 @@ class _Valid:
         self.value = value
 
 
-def _section(model: type[Model], alias: str, name: str, values: Mapping[str, Any]) -> _Valid | list[Problem]:
+def _section(
+    model: type[Model], alias: str, name: str, values: Mapping[str, Any], *, hide: bool
+) -> _Valid | list[Problem]:
     """One key of the stack, checked by itself, so that an error in it does not hide those in others."""
     key = f"{NAMESPACE}:{alias}"
     field = model.model_fields[name]
@@ -179,4 +199,4 @@ def _section(model: type[Model], alias: str, name: str, values: Mapping[str, Any
     try:
         return _Valid(TypeAdapter(annotation).validate_python(values[alias]))
     except ValidationError as error:
-        return from_pydantic(key, annotation, error, hide=alias in SECRET_KEYS)
+        return from_pydantic(key, annotation, error, hide=hide)

@@ -23,7 +23,12 @@ def settings(stack: str) -> Settings:
     """
     # pulumi.Config answers for one known key; only the whole bag can show that a key is misspelt.
     everything = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
-    encrypted = {key for key in SECRET_KEYS if runtime_config.is_config_secret(f"{NAMESPACE}:{key}")}
+    prefix = f"{NAMESPACE}:"
+    encrypted = {
+        key.removeprefix(prefix)
+        for key in everything
+        if key.startswith(prefix) and runtime_config.is_config_secret(key)
+    }
     return load(stack, everything, encrypted)
 
 

@@ -17,7 +17,7 @@ from cli.stackfile import PROJECT_FILE, mapping, stack_config, stack_file
 from components.exports import exports
 from config.models import PROFILES
 from config.problems import ConfigError
-from config.settings import NAMESPACE, SECRET_KEYS, Settings
+from config.settings import NAMESPACE, Settings
 from config.shared import FOLDER
 from config.source import load as load_settings
 from config.source import parsed
@@ -57,7 +57,7 @@ def load(stack: str, root: Path = ROOT) -> tuple[Settings, Mapping[str, Any]]:
         MaasError: The settings are refused.
     """
     values, secrets = stack_config(stack, root)
-    encrypted = {key for key in SECRET_KEYS if f"{NAMESPACE}:{key}" in secrets}
+    encrypted = {key.removeprefix(f"{NAMESPACE}:") for key in secrets}
     folder = root / FOLDER.name
     try:
         return load_settings(stack, values, encrypted, folder), mapping(parsed(values, folder).get("models"))

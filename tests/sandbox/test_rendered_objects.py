@@ -1,18 +1,24 @@
 """Each object of each stack, as rendered, is taken by the API server with unknown fields refused."""
 
 import asyncio
+import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from cli import render
 from cli.recorder import Object, record, stack_config
 from cli.stackfile import stack_names
 from sandbox.kube import ApiError, Kube
+from tests.fuzz import rules
 from tests.namespaces import namespaces_present
+from tests.stackfiles import layouts, stacks
 from tests.variants import VARIANTS, variant
 
 pytestmark = pytest.mark.sandbox
@@ -76,6 +82,47 @@ def test_the_check_above_would_see_an_unknown_field(kind: str, kubeconfig: Path,
 
     with pytest.raises(ApiError, match="noSuchField"):
         asyncio.run(apply())
+
+
+_AT_RANDOM = 25
+_AT_ONCE = 8
+
+
+def test_every_object_of_stacks_at_random_passes_strict_validation(kubeconfig: Path) -> None:
+    """Each body once: stacks have most of them in common."""
+    bodies: dict[str, tuple[str, dict[str, Any]]] = {}
+
+    @settings(max_examples=_AT_RANDOM, phases=[Phase.generate])
+    @given(sections=stacks(), data=st.data())
+    def collect(sections: dict[str, Any], data: st.DataObject) -> None:
+        text = data.draw(layouts(sections))
+        for each in record(rules.STACK, *rules.read(text.encode())).objects:
+            body = copy.deepcopy(dict(each.body))
+            if each.kind not in WITHOUT_CRD:
+                bodies.setdefault(json.dumps(body, sort_keys=True), (text, body))
+
+    async def refusals() -> list[str]:
+        turn = asyncio.Semaphore(_AT_ONCE)
+        async with Kube.connect(kubeconfig) as kube:
+
+            async def refusal(text: str, body: dict[str, Any]) -> str:
+                async with turn:
+                    try:
+                        await kube.apply(completed(body), field_manager=MANAGER, force=True, dry_run=True, strict=True)
+                    except ApiError as error:
+                        return f"{body['kind']} {body['metadata']['name']}: {error}\n{text}"
+                return ""
+
+            found = await asyncio.gather(*(refusal(*each) for each in bodies.values()))
+        return [each for each in found if each]
+
+    collect()
+    assert len(bodies) > _AT_RANDOM
+    with namespaces_present(
+        kubeconfig, (place for _, body in bodies.values() if (place := body["metadata"].get("namespace")))
+    ):
+        found = asyncio.run(refusals())
+    assert not found, "\n\n".join(found[:3])
 
 
 @pytest.mark.parametrize("stack", STACKS)

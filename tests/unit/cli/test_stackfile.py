@@ -81,3 +81,37 @@ def test_where_all_keys_are_one_encrypted_text_each_user_has_a_placeholder(root:
 def test_one_encrypted_text_and_no_user_is_no_key(root: Path) -> None:
     (root / "Pulumi.dev.yaml").write_text("config: {maas:apiKeys: {secure: 'v1:x'}}")
     assert stack_config("dev", root)[0]["maas:apiKeys"] == "{}"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"config: {maas:domain: \xe9}", "is not UTF-8 text"),
+        (b"config: {maas:tiers: " + b"[" * 3000 + b"]" * 3000 + b"}", "nests too deep"),
+        (b"config: {maas:tiers: &a [*a]}", "refers to itself"),
+        (b"config: {maas:tiers: {free: !!set {a, b}}}", "config.maas:tiers.free' is a set"),
+        (b"config: {maas:tiers: !!int x}", "not what its tag says"),
+        (b"config: {maas:tiers: !!timestamp x}", "not what its tag says"),
+        (b"config: [maas:domain]", "config must be a mapping, not a list"),
+        (b"config: \x00", "is not YAML"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_that_no_engine_could_read_is_refused_by_name(root: Path, content: bytes, says: str) -> None:
+    (root / "Pulumi.dev.yaml").write_bytes(content)
+    with pytest.raises(MaasError, match=r"Pulumi\.dev\.yaml") as refused:
+        stack_config("dev", root)
+    assert says in str(refused.value)
+    assert refused.value.code is Exit.CONFIG
+
+
+def test_words_and_keys_are_what_the_engines_yaml_takes_them_for(root: Path) -> None:
+    text = "config: {maas:users: {on: {tier: no, team: 1:30}, 7: {tier: off}, true: {team: 2027-01-01}}, maas:n: 1e3}"
+    (root / "Pulumi.dev.yaml").write_text(text)
+    values, _ = stack_config("dev", root)
+    assert json.loads(values["maas:users"]) == {
+        "on": {"tier": "no", "team": "1:30"},
+        "7": {"tier": "off"},
+        "true": {"team": "2027-01-01"},
+    }
+    assert json.loads(values["maas:n"]) == 1000

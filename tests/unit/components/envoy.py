@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import http.server
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ function envoy_on_request(handle)
   local headers = handle:headers()
   -- As the filter up to 0.14.1 does: hosts are compared as they were written, and one that is unknown passes.
   local host = string.gsub(headers:get(":authority"), ":.*", "")
-  local known = host == "simulator.maas.test" or host == "models.maas.test"
+  local known = host == "simulator.maas.test" or host == "models.maas.test" or host == "gpt.maas.test"
   headers:replace("x-seen-path", known and headers:get(":path") or "unguarded")
   local answer = headers:get("x-answer")
   if known and headers:get("authorization") == nil then
@@ -93,6 +94,8 @@ class _Model(http.server.BaseHTTPRequestHandler):
             "seen": self.headers["x-seen-path"],
             "host": self.headers["host"],
             "headers": [name.lower() for name in self.headers],
+            "authorization": self.headers.get_all("authorization"),
+            "note": self.headers["x-note"],
         }
         status = 429 if "busy" in self.path else 200
         body = json.dumps(told).encode()
@@ -122,27 +125,49 @@ def patched(manager: dict[str, Any], spec: Mapping[str, Any] | None) -> dict[str
 
 
 def _route(match: Mapping[str, Any], rule: Mapping[str, Any]) -> dict[str, Any]:
-    """A match of an HTTPRoute as Istio translates it."""
+    """A match of an HTTPRoute as Istio translates it (pilot/pkg/networking/core/route, createRewriteFilter)."""
     path = match["path"]
     prefix = "path_separated_prefix" if len(path["value"]) > 1 else "prefix"
     found: dict[str, Any] = {"path" if path["type"] == "Exact" else prefix: path["value"]}
     if "method" in match:
         found["headers"] = [{"name": ":method", "string_match": {"exact": match["method"]}}]
     route: dict[str, Any] = {"cluster": "model"}
-    rewrites = [each["urlRewrite"]["path"] for each in rule["filters"] if each["type"] == "URLRewrite"]
-    if rewrites:
-        assert rewrites[0] == {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
-        route["regex_rewrite"] = {
-            "pattern": {"regex": f"^{path['value']}(/?)(.*)"},
-            "substitution": r"/\2",
-        }
-    removed = [name for each in rule["filters"] for name in each.get("requestHeaderModifier", {}).get("remove", ())]
-    return {"match": found, "route": route, "request_headers_to_remove": removed}
+    for each in rule["filters"]:
+        if each["type"] == "URLRewrite":
+            route |= _rewritten(each["urlRewrite"], path["value"])
+    headers = [each.get("requestHeaderModifier", {}) for each in rule["filters"]]
+    return {
+        "match": found,
+        "route": route,
+        "request_headers_to_remove": [name for each in headers for name in each.get("remove", ())],
+        "request_headers_to_add": [
+            {"header": {"key": one["name"], "value": one["value"]}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            for each in headers
+            for one in each.get("set", ())
+        ],
+    }
+
+
+def _rewritten(rewrite: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"host_rewrite_literal": rewrite["hostname"]} if "hostname" in rewrite else {}
+    path = rewrite["path"]
+    if path["type"] == "ReplaceFullPath":
+        found["regex_rewrite"] = {"pattern": {"regex": "/.*"}, "substitution": path["replaceFullPath"]}
+    elif (instead := path["replacePrefixMatch"].rstrip("/")) == "":
+        found["regex_rewrite"] = {"pattern": {"regex": f"^{prefix}(/?)(.*)"}, "substitution": r"/\2"}
+    else:
+        found["prefix_rewrite"] = instead
+    return found
 
 
 @contextlib.contextmanager
-def running(folder: Path, routes: list[dict[str, Any]], spec: Mapping[str, Any] | None) -> Generator[Envoy]:
-    """A gateway with these HTTPRoutes, a stand-in for Kuadrant's filter, and our EnvoyFilter."""
+def running(
+    folder: Path,
+    routes: list[dict[str, Any]],
+    spec: Mapping[str, Any] | None,
+    environment: Mapping[str, str] | None = None,
+) -> Generator[Envoy]:
+    """A gateway with these HTTPRoutes, a stand-in for Kuadrant's filter, our EnvoyFilter, and more variables."""
     program = envoy_program()
     model = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Model)
     threading.Thread(target=model.serve_forever, daemon=True).start()
@@ -206,7 +231,9 @@ def running(folder: Path, routes: list[dict[str, Any]], spec: Mapping[str, Any] 
     config.write_text(json.dumps(bootstrap), encoding="utf-8")
     command = [program, "-c", str(config), "--admin-address-path", str(admin), "--disable-hot-restart"]
     command += ["--concurrency", "1", "--log-path", str(log), "--log-level", "warn"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own words
+    process = subprocess.Popen(  # noqa: S603 - our own words
+        command, env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         yield Envoy(_listening(process, admin, log))
     finally:

@@ -1,11 +1,14 @@
 """What the gateway's Envoy does with our configuration: the real one, on loopback."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components.endpoints import external_rules, gateway_environment
 from components.policies.called import called_endpoint
 from components.policies.guard import guard_spec
 from components.policies.limits import inference_predicate
@@ -115,3 +118,63 @@ def test_credentials_stay_behind_at_the_gateway(gateway: Envoy) -> None:
     answer = json.loads(gateway.ask(HOST, CHAT, cookie="a=b", x_api_key="k", x_request_note="n", **KEY).body)
     assert "x-request-note" in answer["headers"]
     assert not {"authorization", "cookie", "x-api-key"} & set(answer["headers"])
+
+
+OUTSIDE = {
+    "models": {
+        "simulator": {"profile": "simulator"},
+        "gpt": {"source": "https://api.openai.test/openai/v1", "profile": "external", "secret": "openai"},
+    },
+    "modelSecrets": {"openai": {"api_key": "test-only-of-the-endpoint"}},
+}
+CREDENTIALS = {
+    **KEY,
+    "x_api_key": "test-only",
+    "api_key": "test-only",
+    "cookie": "a=b",
+    "proxy_authorization": "Basic x",
+}
+PLACES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "by host": ({}, "gpt.maas.test", CHAT),
+    "by path": ({"routing": {"by": "path"}}, SHARED, f"/gpt{CHAT}"),
+}
+
+
+@contextmanager
+def outside(place: str, folder: Path, key: str | None) -> Generator[Callable[..., dict[str, Any]]]:
+    """A gateway with a model at an endpoint outside, whose key is there or not; a call gives what the endpoint got."""
+    more, host, path = PLACES[place]
+    settings = Settings.load("dev", GOOD | OUTSIDE | more | {"domain": "maas.test"})
+    route = model_route_spec(PARENT, host, [], (), external_rules(settings.models["gpt"], settings.prefix("gpt")))
+    names = [each["name"] for each in gateway_environment(settings)]
+    environment = {} if key is None else dict.fromkeys(names, key)
+    with running(folder, [route], guard_spec("inference-gateway", Guard()), environment) as envoy:
+
+        def call(**headers: str) -> dict[str, Any]:
+            answer = envoy.ask(host, path, **headers)
+            assert answer.status == 200
+            return json.loads(answer.body)
+
+        yield call
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_endpoint_outside_gets_its_own_key_and_no_credential_of_the_caller(place: str, tmp_path: Path) -> None:
+    with outside(place, tmp_path, "test-only-of-the-endpoint") as call:
+        got = call(**CREDENTIALS)
+        assert got["authorization"] == ["Bearer test-only-of-the-endpoint"]
+        assert not {"x-api-key", "api-key", "cookie", "proxy-authorization"} & set(got["headers"])
+        assert (got["host"], got["path"]) == ("api.openai.test", "/openai/v1/chat/completions")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_without_the_endpoints_key_the_callers_key_stays_here_all_the_same(place: str, tmp_path: Path) -> None:
+    with outside(place, tmp_path, None) as call:
+        assert call(**CREDENTIALS)["authorization"] == ["Bearer -"]
+
+
+def test_what_a_caller_sends_is_not_read_for_variables_of_the_gateway(tmp_path: Path) -> None:
+    with outside("by host", tmp_path, "test-only-of-the-endpoint") as call:
+        got = call(**KEY, x_note="%ENVIRONMENT(PATH)%", user_agent="Bearer %ENVIRONMENT(HOME)%")
+        assert got["authorization"] == ["Bearer test-only-of-the-endpoint"]
+        assert got["note"] == "%ENVIRONMENT(PATH)%"

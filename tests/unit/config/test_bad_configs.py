@@ -57,3 +57,24 @@ def test_api_keys_that_are_no_mapping_are_not_repeated_in_the_message() -> None:
     with pytest.raises(ConfigError) as refused:
         Settings.load("dev", GOOD | {"apiKeys": "pasted-by-mistake"})
     assert "pasted-by-mistake" not in str(refused.value)
+
+
+def test_an_encrypted_value_where_nothing_is_kept_secret_is_refused_and_not_repeated() -> None:
+    values = GOOD | {"identity": {"oidc": "in-clear-by-now"}}
+    with pytest.raises(ConfigError, match="would stand in plain text") as refused:
+        Settings.load("dev", values, {"apiKeys", "identity"})
+    assert {problem.key for problem in refused.value.problems} >= {"maas:identity"}
+    assert "in-clear-by-now" not in str(refused.value)
+
+
+def test_a_misspelt_section_of_secrets_does_not_show_them() -> None:
+    with pytest.raises(ConfigError, match=r"maas:apiKeyz = \[hidden\]: unknown key") as refused:
+        Settings.load("dev", GOOD | {"apiKeyz": {"alice": "in-clear-by-now"}}, {"apiKeys", "apiKeyz"})
+    assert "in-clear-by-now" not in str(refused.value)
+
+
+def test_a_key_with_control_characters_does_not_reach_the_terminal_as_such() -> None:
+    with pytest.raises(ConfigError) as refused:
+        Settings.load("dev", GOOD | {"evil\x1b[2J\nmaas:domain": 1})
+    (line,) = str(refused.value).splitlines()[1:]
+    assert r"maas:evil\x1b[2J\nmaas:domain = 1: unknown key" in line
