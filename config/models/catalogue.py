@@ -102,7 +102,7 @@ class Model(SettingsModel):
         profile = entry.get("profile", "")
         if profile == "":
             return entry
-        if profile not in PROFILES:
+        if not isinstance(profile, str) or profile not in PROFILES:
             raise RefusalError(f"no profile '{profile}'", allowed=one_of(PROFILES), fix=closest(str(profile), PROFILES))
         return merged(PROFILES[profile], entry)
 

@@ -77,7 +77,7 @@ class Gpu(Model):
             raise RefusalError(
                 f"{resource} is not a resource of {vendor}", allowed="a resource of the vendor", fix=f"vendor: {maker}"
             )
-        if vendor not in set(Vendor):
+        if not isinstance(vendor, str) or vendor not in set(Vendor):
             return entry
         known = Vendor(vendor)
         entry.setdefault("resource", _RESOURCES[known])

@@ -1,12 +1,13 @@
 """Many stack files: `python -m tests.fuzz --examples 100000`.
 
 Works in rounds, each with its own seed, and says after each how far it is. A failure is shown with the smallest file
-that still fails; `--keep-going` goes on with the next round.
+that still fails; `--keep-going` says what failed in a line and goes on: `--seed` of that round shows the file.
 """
 
 import argparse
 import sys
 import time
+import traceback
 from collections import Counter
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -19,6 +20,7 @@ _SPOILT_FOR_EACH = 9
 """Files with something wrong for each that has to work: those are quick."""
 _IN_A_ROUND = 20
 """Files that have to work."""
+_LONGEST = 500
 
 
 def main() -> int:
@@ -32,12 +34,14 @@ def main() -> int:
     failures, began, number = 0, time.monotonic(), chosen.seed
     while done["files"] < chosen.examples:
         try:
-            _round(number, done)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+            _round(number, done, shrink=not chosen.keep_going)
+        except Exception as error:
             failures += 1
-            _told(number, error)
             if not chosen.keep_going:
-                return 1
+                raise
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            said = f"{type(error).__name__}: {error}".replace("\n", " ")[:_LONGEST]
+            print(f"round {number} failed at {place.filename}:{place.lineno}: {said}", flush=True)  # noqa: T201
         number += 1
         print(  # noqa: T201
             f"{done['files']} of {chosen.examples} files, {done['accepted']} of them deployed on paper, "
@@ -47,14 +51,14 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def _round(number: int, done: Counter[str]) -> None:
+def _round(number: int, done: Counter[str], *, shrink: bool) -> None:
     @seed(number)
     @settings(
         max_examples=_IN_A_ROUND,
         deadline=None,
         database=None,
         suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate, Phase.shrink) if shrink else (Phase.generate,),
     )
     @given(sections=stacks(), data=st.data())
     def every_rule_holds(sections: dict[str, object], data: st.DataObject) -> None:
@@ -67,13 +71,6 @@ def _round(number: int, done: Counter[str]) -> None:
             done["refused"] += rules.refused_or_sound(other, unspoilt)
 
     every_rule_holds()
-
-
-def _told(number: int, error: Exception) -> None:
-    import traceback  # noqa: PLC0415 - only here
-
-    print(f"round {number} failed:", file=sys.stderr)  # noqa: T201
-    traceback.print_exception(error)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def _limits_hold(settings: Settings, gate: Gate, world: World) -> None:
             for name, tier in settings.tiers.items():
                 context = FilterContext(_request(settings, model).attributes(NOW))
                 context.authenticated({"identity": {"tier": name, "model": model, "userid": "somebody"}})
-                hits = [each.name.rpartition("/")[2] for each in limits if each.applies(context)]
+                hits = [each.name for each in limits if each.applies(context)]
                 exception = getattr(tier.models.get(model), kind, None)
                 own = exception if exception is not None else getattr(tier, kind)
                 label = name if exception is None else f"{name}.{model}"
@@ -143,8 +143,8 @@ def _keys_hold(settings: Settings, gate: Gate, world: World) -> None:
             assert decision.errors == 0, decision.explanation
             assert decision.allowed == may, (user, name, decision.explanation)
             gate.finish(decision, {"usage": {"total_tokens": 1}}, NOW)
-            counted = {counter.name.rpartition("/")[2].partition(".")[0] for counter, _ in decision.charged}
-            assert counted <= ({user.tier} if may else set()), f"{user.tier} is counted on {counted}"
+            counted = {counter.name.partition(".")[0] for counter, _ in decision.charged}
+            assert counted == ({user.tier} if may else set()), f"{user.tier} is counted on {counted}"
             gate.counters.clear()
 
 

@@ -114,6 +114,8 @@ BAD: tuple[Bad, ...] = (
     Bad("apiKeys/alice", ["x" * 40, "x" * 40], "maas:apiKeys.alice", "the same key twice"),
     Bad("apiKeys/alice", ["x" * 40, {"key": "b" * 40}], "maas:apiKeys.bob", "the same key as user 'alice'"),
     Bad("apiKeys/alice", {"key": "x" * 40, "expires": "soon"}, "maas:apiKeys.alice[0].expires", "not a point in time"),
+    Bad("models/qwen3/profile", ["small-gpu"], "maas:models.qwen3", "no profile"),
+    Bad("models/qwen3/gpu", {"count": 1, "vendor": ["amd"]}, "maas:models.qwen3.gpu.vendor", "not one of"),
     Bad("identity", {"apiKeys": {"headers": ["cookie"]}}, "maas:identity.apiKeys.headers[0]", "keys can be sent in",
         "x-api-key"),
     Bad("identity", {"apiKeys": {"headers": ["x-maas-key"]}}, "maas:identity.apiKeys.headers[0]", "x-maas-*"),
