@@ -87,7 +87,7 @@ def _config(path: Path) -> dict[str, Any]:
     if config is not None and not isinstance(config, Mapping):
         raise MaasError(f"{path.name}: config must be a mapping, not a {type(config).__name__}.", code=Exit.CONFIG)
     try:
-        return cast("dict[str, Any]", _plain(config or {}, "config", path.name))
+        return cast("dict[str, Any]", _plain(cast("object", config or {}), "config", path.name))
     except RecursionError:
         raise MaasError(f"{path.name} refers to itself, or nests too deep to be read.", code=Exit.CONFIG) from None
 

@@ -10,6 +10,7 @@ from cli.recorder import Object
 from components.housekeeping.cluster_steps import MONITORING_NAMESPACE
 from components.kserve import CONFIG_MAP
 from components.layer import STACK_LABEL
+from config.models import Vendor
 from config.platform import Profile
 from config.settings import Settings
 from sandbox.kube import conditions, reference
@@ -24,8 +25,12 @@ CSV = ("operators.coreos.com/v1alpha1", "ClusterServiceVersion")
 SCC = ("security.openshift.io/v1", "SecurityContextConstraints")
 RBAC = "rbac.authorization.k8s.io/v1"
 WEBHOOKS = ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration")
-OPTIONAL = frozenset({OPERATOR_GROUP, SUBSCRIPTION, CSV, SCC})
-"""Kinds that a healthy cluster may not serve: without OLM, without OpenShift."""
+CLUSTER_POLICY = ("nvidia.com/v1", "ClusterPolicy")
+DEVICE_CONFIG = ("amd.com/v1alpha1", "DeviceConfig")
+_GPU_OPERATORS = {Vendor.NVIDIA: CLUSTER_POLICY, Vendor.AMD: DEVICE_CONFIG}
+_EVERYWHERE = frozenset({OPERATOR_GROUP, SUBSCRIPTION, CSV, SCC})
+OPTIONAL = frozenset({*_EVERYWHERE, *_GPU_OPERATORS.values()})
+"""Kinds that a healthy cluster may not serve: without OLM, without OpenShift, without that vendor's operator."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ def listings(settings: Settings, wanted: Iterable[Object]) -> set[Listing]:
         Listing(*KUADRANT),
         Listing(*LIMITADOR, kuadrant),
         Listing(*AUTHORINO, kuadrant),
-        *(Listing(*kind) for kind in OPTIONAL),
+        *(Listing(*kind) for kind in _EVERYWHERE),
+        *(Listing(*_GPU_OPERATORS[model.gpu.vendor]) for model in settings.models.values() if model.gpu is not None),
         *([Listing("v1", "ConfigMap", MONITORING_NAMESPACE)] if user_workload_matters(settings) else []),
         *(Listing("v1", "Secret", llm) for each in wanted if _certificates(each.body)),
     }

@@ -3,7 +3,19 @@
 from collections.abc import Callable, Iterable
 
 from cli.doctor.case import Case
-from cli.doctor.checks import cluster, drift, gateway, keys, kserve, kuadrant, models, monitoring, operators, security
+from cli.doctor.checks import (
+    cluster,
+    drift,
+    gateway,
+    gpus,
+    keys,
+    kserve,
+    kuadrant,
+    models,
+    monitoring,
+    operators,
+    security,
+)
 from cli.doctor.findings import Finding
 
 Check = Callable[[Case], Iterable[Finding]]
@@ -35,6 +47,7 @@ CHECKS: tuple[Check, ...] = (
     keys.users,
     keys.duplicates,
     keys.strangers,
+    gpus.gpus,
     models.models,
     monitoring.user_workload,
     security.accounts,

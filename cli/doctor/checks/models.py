@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from cli.doctor.case import Case, condition, dig, holds, items, labels_of, name_of, namespace_of, words
+from cli.doctor.checks import gpus
 from cli.doctor.findings import Finding, Level
 from cli.doctor.snapshot import Manifest
 from config.models import Gpu
@@ -28,6 +29,9 @@ def models(case: Case) -> Iterator[Finding]:
         what = reference("InferenceService", name, case.settings.platform.namespace)
         place = no_place(model.gpu, case.cluster.all("v1", "Node")) if model.gpu and _nodes_known(case) else ""
         found = standing.get(name)
+        if place and model.gpu and (cause := gpus.trouble(case, model.gpu)):
+            yield Finding("models", Level.WAITS, what, f"waits for {cause}: {place}")
+            continue
         if found is None:
             if place:
                 yield Finding("models", Level.PROBLEM, what, f"no node can take it: {place}", _node_fix(name))
