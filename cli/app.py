@@ -45,6 +45,8 @@ stack_app = typer.Typer(help="The stacks of this project: one for each cluster."
 app.add_typer(stack_app, name="stack")
 app.add_typer(keys_app, name="keys")
 app.add_typer(state_app, name="state")
+config_app = typer.Typer(help="The stack file by itself.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack: the middle of Pulumi.<stack>.yaml.")]
 Name = Annotated[str, typer.Option("--name", help="Which sandbox; several can live side by side.")]
@@ -891,6 +893,36 @@ def stack_new(
         typer.echo(f"  pulumi stack init {name}   # --secrets-provider awskms://... for a key of your cloud")
         typer.echo(f"  ./maas keys create <user> --stack {name}")
         typer.echo(f"  ./maas up --stack {name}")
+
+    guarded(work)
+
+
+@config_app.command("migrate", epilog=HELP)
+def config_migrate(
+    stack: Stack = "sandbox",
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would change in the file, and leave it.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Rewrite a stack file of an older version for this one, and show what changes. Comments and all else stay."""
+
+    def work() -> None:
+        from cli.migrate import migrate  # noqa: PLC0415
+
+        diff = migrate(stack, dry_run=dry_run)
+        if json_:
+            typer.echo(
+                json.dumps({"result": "succeeded", "changed": bool(diff) and not dry_run, "diff": diff}, indent=2)
+            )
+        elif not diff:
+            typer.echo("Nothing to migrate.")
+        else:
+            typer.echo(diff)
+            typer.echo(
+                "Nothing was written." if dry_run else f"Written. See what it means: ./maas preview --stack {stack}"
+            )
 
     guarded(work)
 

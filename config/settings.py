@@ -5,12 +5,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Self, get_type_hints
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from config.checks import CHECKS
 from config.gateway import Gateway
 from config.identity import ApiKeys, Identity, Users
 from config.limiter import Limiter
+from config.migrations import FIRST, SCHEMA, VERSION_KEY, pending, version_of
 from config.mirror import Mirror
 from config.model import Model
 from config.models import Api, Models, host_label
@@ -18,7 +19,7 @@ from config.nodes import Nodes
 from config.observability import Observability, Timeouts
 from config.platform import Cluster, Platform
 from config.policy import Policy
-from config.problems import HIDDEN, ConfigError, Problem, closest, from_pydantic, one_of, shown
+from config.problems import HIDDEN, ConfigError, Problem, RefusalError, closest, from_pydantic, one_of, shown
 from config.routing import Routing
 from config.serving import ModelSecrets, Serving
 from config.tiers import Tiers
@@ -34,9 +35,24 @@ def _listed(value: object) -> object:
     return ([value] if value else []) if isinstance(value, str) else value
 
 
+def _known_version(value: int) -> int:
+    if not FIRST <= value <= SCHEMA:
+        raise RefusalError(
+            f"this program reads stack files up to version {SCHEMA} of the schema, and this one is for another",
+            allowed=f"{FIRST} to {SCHEMA}",
+            fix="the release of this project that the file was written for, or a newer one",
+        )
+    return value
+
+
+SchemaVersion = Annotated[int, Field(strict=True), AfterValidator(_known_version)]
+
+
 class Settings(Model):
     """What Pulumi.<stack>.yaml says under `maas:`, with every default filled in."""
 
+    schema_version: SchemaVersion = FIRST
+    """The version of the configuration's schema that the file is written for."""
     extends: Annotated[tuple[DnsLabel, ...], BeforeValidator(_listed)] = ()
     """Files of `shared/` whose values hold for this stack too, by name without `.yaml`: one, or a list in which a later
     one stands over those before it. What the stack says itself stands over all of them."""
@@ -127,6 +143,7 @@ class Settings(Model):
             needed = inspect.signature(check).parameters
             if needed.keys() <= sections.keys():
                 problems += check(**{name: sections[name] for name in needed})
+        problems = _to_migrate(stack, values, problems)
         if problems:
             raise ConfigError(stack, [replace(each, file=origin(each.key)) for each in problems])
         return cls.model_construct(None, **sections)
@@ -165,6 +182,18 @@ def _in_plain_text(key: str) -> Problem:
         "encrypted values",
         f"new keys, each set with: pulumi config set --secret --path '{NAMESPACE}:{key}.<user>'",
     )
+
+
+def _to_migrate(stack: str, values: Mapping[str, Any], problems: list[Problem]) -> list[Problem]:
+    """One problem for all that older files say otherwise, in place of those that come from it."""
+    places = sorted({".".join(change.path) for change in pending(values)})
+    if not places:
+        return problems
+    why = f"{', '.join(places)}: written otherwise since version {SCHEMA} of the schema"
+    fix = f"./maas config migrate --stack {stack}"
+    whole = Problem(f"{NAMESPACE}:{VERSION_KEY}", str(version_of(values)), why, f"a file for {SCHEMA}", fix)
+    old = tuple(f"{NAMESPACE}:{place}" for place in places)
+    return [whole, *(each for each in problems if not each.key.startswith(old))]
 
 
 def _not_kept(key: str) -> Problem:

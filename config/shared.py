@@ -18,12 +18,14 @@ from typing import Any, cast
 import yaml
 
 from config.merging import merged
+from config.migrations import VERSION_KEY
 from sandbox.go_yaml import GoLoader
 
 FOLDER = Path(__file__).resolve().parent.parent / "shared"
 EXTENDS = "extends"
 _NAMESPACE = "maas:"
 _OWN = {
+    VERSION_KEY: "what the stack file says of it holds for the files that it names, too",
     EXTENDS: "files do not name files: say both in the stack file",
     "domain": "each stack has a domain of its own",
     "cluster": "each stack has a cluster of its own",
@@ -87,7 +89,7 @@ def _stacked(
     flaws: list[Flaw] = []
     files: list[tuple[str, Mapping[str, Any]]] = []
     below: dict[str, Any] = {}
-    for name in _names(values.get(EXTENDS)):
+    for name in names(values.get(EXTENDS)):
         found = _read(name, folder)
         if isinstance(found, Flaw):
             flaws.append(found)
@@ -97,7 +99,8 @@ def _stacked(
     return merged(below, values), flaws, files
 
 
-def _names(value: object) -> list[str]:
+def names(value: object) -> list[str]:
+    """The files that a value of `maas:extends` names."""
     if isinstance(value, str):
         return [value] if value else []
     return [str(each) for each in cast("list[object]", value)] if isinstance(value, list | tuple) else []

@@ -1,6 +1,5 @@
 """The models of a stack: read with every default, and changed in the stack file."""
 
-import difflib
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any, cast
 import yaml
 
 from cli.exits import Exit, MaasError
-from cli.models.edit import with_model, without_model
+from cli.models.edit import difference, with_model, without_model
 from cli.paths import ROOT
 from cli.stackfile import PROJECT_FILE, mapping, stack_config, stack_file
 from components.exports import exports
@@ -20,6 +19,7 @@ from config.problems import ConfigError
 from config.settings import NAMESPACE, Settings
 from config.shared import FOLDER
 from config.source import load as load_settings
+from config.source import parsed
 from config.source import parsed
 from sandbox.tools.files import write_whole
 
@@ -173,8 +173,7 @@ def _change(stack: str, edit: Callable[[str], str], root: Path, *, dry_run: bool
         load(stack, draft)
     if not dry_run:
         write_whole(path, new.encode("utf-8"), path.stat().st_mode & 0o777)
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), path.name, path.name, lineterm="", n=2)
-    return "\n".join(lines)
+    return difference(old, new, path.name)
 
 
 def _settings(effective: Mapping[str, Any], written: Mapping[str, Any]) -> tuple[Setting, ...]:

@@ -5,14 +5,17 @@ only says where things are, and the text is changed there. Whether the result me
 reading it again.
 """
 
+import copy
+import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import yaml
 
 from cli.exits import Exit, MaasError
+from config.migrations import Change, Replace, apply
 from config.settings import NAMESPACE
 from sandbox.go_yaml import load
 
@@ -38,6 +41,7 @@ class _Node:
     """Written in braces."""
     entries: tuple["_Entry", ...] = ()
     is_mapping: bool = False
+    is_alias: bool = False
 
     def get(self, *names: str) -> "_Entry | None":
         return next((each for each in self.entries if each.name in names), None)
@@ -136,6 +140,90 @@ def with_setting(text: str, section: str, value: Mapping[str, str]) -> str:
         block = newline.join(lines)
         result = rest + newline + block if ended else rest[:start] + block + newline + rest[start:]
     return _checked_setting(text, result, section, value)
+
+
+def with_first_setting(text: str, key: str, value: int) -> str:
+    """The stack file with a number for a key; where there was none, before all other settings.
+
+    Raises:
+        MaasError: The file is laid out so that it has to be edited by hand.
+    """
+    config = _config(text)
+    found = config.get(*_keys(key))
+    if found is not None:
+        result = text[: found.value.begin] + str(value) + text[found.value.end :]
+    elif config.flow:
+        result = f"{text[: config.inside]}{NAMESPACE}:{key}: {value}, {text[config.inside :]}"
+    else:
+        first = config.entries[0].begin
+        margin = " " * _column(text, first)
+        result = f"{text[:first]}{NAMESPACE}:{key}: {value}{_newline(text)}{margin}{text[first:]}"
+    return _same_but(text, result, lambda values: {**values, key: value})
+
+
+def changed(text: str, change: Change) -> str:
+    """The stack file with a change of a migration made, and nothing else.
+
+    Raises:
+        MaasError: The file is laid out so that it has to be edited by hand.
+    """
+    place, entry = _config(text), None
+    for number, key in enumerate(change.path):
+        entry = place.get(*(_keys(key) if number == 0 else (key,)))
+        if entry is None or (entry.value.is_alias and number < len(change.path) - 1):
+            break
+        place = entry.value
+    else:
+        if entry is not None:
+            return _same_but(text, _spliced(text, entry, change), lambda values: _after(values, change))
+    raise _by_hand(".".join(change.path))
+
+
+def _spliced(text: str, entry: _Entry, change: Change) -> str:
+    if isinstance(change, Replace):
+        begin, end, value = entry.value.begin, entry.value.end, _flow(change.value)
+        own_lines = _BREAK.search(text, entry.key_end, begin)
+        if own_lines is None:
+            return text[:begin] + value + text[end:]
+        colon = text.index(":", entry.key_end) + 1
+        return f"{text[:colon]} {value}{text[colon : own_lines.start()]}{text[end:]}"
+    name = f"{NAMESPACE}:{change.name}" if len(change.path) == 1 else change.name
+    return text[: entry.begin] + _flow(name) + text[entry.key_end :]
+
+
+def _after(values: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    result = copy.deepcopy(dict(values))
+    apply(result, change)
+    return result
+
+
+def _same_but(old: str, new: str, expected: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> str:
+    """The new text, if its settings are what is expected of the old ones, and all else is the same."""
+    by_hand = _by_hand("config")
+    try:
+        before, after = _read(old), _read(new)
+        was, now = (_plain_keys(each.pop("config")) for each in (before, after))
+        same = before == after and now == expected(was)
+    except (yaml.YAMLError, TypeError, KeyError, RecursionError):
+        raise by_hand from None
+    if not same:
+        raise by_hand
+    return new
+
+
+def _plain_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix(f"{NAMESPACE}:"): value for key, value in config.items()}
+
+
+def _by_hand(what: str) -> MaasError:
+    message = f"The stack file is laid out so that {what} cannot be changed safely: edit it by hand."
+    return MaasError(message, code=Exit.CONFIG)
+
+
+def difference(old: str, new: str, name: str) -> str:
+    """What changes in a file, as a unified diff."""
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), name, name, lineterm="", n=2)
+    return "\n".join(lines)
 
 
 def with_root_keys(text: str, values: Mapping[str, str]) -> str:
@@ -335,7 +423,7 @@ def _node(event: yaml.NodeEvent, events: Iterator[yaml.Event], text: str) -> _No
         return _Node(begin, _index(item.end_mark) if event.flow_style else last, end)
     if isinstance(event, yaml.ScalarEvent) and event.style in {"|", ">"}:
         return _Node(begin, begin + len(re.sub(r"(\r\n|\r|\n)\Z", "", text[begin:end])), end)
-    return _Node(begin, end, end)
+    return _Node(begin, end, end, is_alias=isinstance(event, yaml.AliasEvent))
 
 
 def _index(mark: object) -> int:
