@@ -19,7 +19,7 @@ import yaml
 
 from config.merging import merged
 from config.migrations import VERSION_KEY
-from sandbox.go_yaml import GoLoader
+from sandbox.go_yaml import load
 
 FOLDER = Path(__file__).resolve().parent.parent / "shared"
 EXTENDS = "extends"
@@ -113,8 +113,8 @@ def _read(name: str, folder: Path) -> Mapping[str, Any] | Flaw:
         fix = next(iter(difflib.get_close_matches(name, known, n=1)), "")
         return Flaw(written, f"there is no {folder.name}/{name}.yaml", ", ".join(known) or "(no file is there)", fix)
     try:
-        content = cast("object", yaml.load(path.read_text(encoding="utf-8"), Loader=GoLoader))  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         return Flaw(written, f"{folder.name}/{name}.yaml is not YAML: {' '.join(str(error).split())}")
     config = cast("dict[str, Any]", content).get("config") if isinstance(content, dict) else None
     if not isinstance(config, dict):

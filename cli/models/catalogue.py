@@ -20,7 +20,6 @@ from config.settings import NAMESPACE, Settings
 from config.shared import FOLDER
 from config.source import load as load_settings
 from config.source import parsed
-from config.source import parsed
 from sandbox.tools.files import write_whole
 
 _STEP = re.compile(r'([A-Za-z0-9_-]+)|\["([^"]+)"\]')

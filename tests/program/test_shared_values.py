@@ -15,8 +15,9 @@ import yaml
 from cli.paths import ROOT
 from cli.stackfile import stack_config
 from cli.stacks import rows
+from config.migrations import SCHEMA
 
-OWN = {"maas:domain": "maas.example.com", "maas:extends": "fleet"}
+OWN = {"maas:schemaVersion": SCHEMA, "maas:domain": "maas.example.com", "maas:extends": "fleet"}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("Pulumi.yaml", "Pulumi.dev.yaml"):
         shutil.copy(ROOT / name, tree / name)
     config: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8"))["config"]
-    fleet = {key: value for key, value in config.items() if key != "maas:domain"}
+    fleet = {key: value for key, value in config.items() if key not in OWN}
     (tree / "shared").mkdir()
     (tree / "shared" / "fleet.yaml").write_text(yaml.safe_dump({"config": fleet}), encoding="utf-8")
     users = {"freeuser1": None, "carol": {"tier": "premium"}}

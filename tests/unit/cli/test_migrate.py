@@ -145,6 +145,19 @@ def test_any_file_is_migrated_to_what_its_values_are_migrated_to(sections: dict[
     assert all(re.search(r"requests|tokens|limit|window| per |^-\s*(#.*)?$", each) for each in gone), gone
 
 
+def test_what_a_stack_shares_is_migrated_with_it(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  maas:extends: [fleet, gone]\n  maas:domain: x\n")
+    (tmp_path / "shared").mkdir()
+    shared = tmp_path / "shared" / "fleet.yaml"
+    shared.write_text(OLD.replace("  maas:domain: example.com   # ours\n", ""), encoding="utf-8")
+    diff = migrate("dev", tmp_path)
+    assert "--- Pulumi.dev.yaml" in diff
+    assert "--- shared/fleet.yaml" in diff
+    expected = NEW.replace("  maas:schemaVersion: 2\n  maas:domain: example.com   # ours\n", "")
+    assert shared.read_text(encoding="utf-8") == expected
+    assert migrate("dev", tmp_path) == ""
+
+
 def test_the_command_writes_shows_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
     path = tmp_path / "Pulumi.dev.yaml"
