@@ -111,14 +111,19 @@ def configured(*names: str) -> dict[str, Any]:
     return sections
 
 
-@cache
-def recorded(*names: str) -> Recording:
-    """The sandbox's stack with those models alone; frozen, so that tests may share it."""
+def given(*names: str) -> tuple[dict[str, str], list[str]]:
+    """What the program is given for the sandbox's stack with those models alone, and which keys are secret."""
     config, secrets = stack_config(STACK)
     sections = {f"maas:{key}": json.dumps(value) for key, value in configured(*names).items()}
     # KEDA is installed for good: whether a model uses it is the entry's.
     sections["maas:serving"] = json.dumps({"autoscaler": "keda"})
-    return record(STACK, config | sections, [*secrets, "maas:modelSecrets"])
+    return config | sections, [*secrets, "maas:modelSecrets"]
+
+
+@cache
+def recorded(*names: str) -> Recording:
+    """The sandbox's stack with those models alone; frozen, so that tests may share it."""
+    return record(STACK, *given(*names))
 
 
 def objects_of(name: str) -> dict[tuple[str, str, str], Object]:
