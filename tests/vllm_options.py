@@ -1,9 +1,10 @@
 """Reads the option names of vLLM's server out of its wheel, without running or installing it.
 
-How config/models/options/vllm.json is made, after VLLM_IMAGE of config/versions.py has changed:
+How config/models/options/vllm.json is made, after VLLM_IMAGE of config/versions.py has changed, and vllm-rocm.json after
+VLLM_ROCM_IMAGE, which is of another version:
 
     pip download vllm==<version> --no-deps --only-binary :all:
-    .venv/bin/python -m tests.vllm_options vllm-<version>-*.whl
+    .venv/bin/python -m tests.vllm_options vllm-<version>-*.whl [vllm-rocm]
 """
 
 import ast
@@ -15,10 +16,12 @@ from pathlib import Path
 
 from cli.paths import ROOT
 
-_TARGET = ROOT / "config" / "models" / "options" / "vllm.json"
+_FOLDER = ROOT / "config" / "models" / "options"
 _FILES = ("vllm/entrypoints/openai/cli_args.py", "vllm/engine/arg_utils.py")
 _FRONTEND = "FrontendArgs"
 """The dataclass each of whose fields is an option."""
+_SWITCHES = {"bool", "bool | None", "Optional[bool]", "SkipValidation[bool]"}
+"""Types of fields whose options have an opposite."""
 
 
 def options(source: str) -> Iterator[str]:
@@ -31,7 +34,7 @@ def options(source: str) -> Iterator[str]:
                 if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
                     name = f"--{field.target.id.replace('_', '-')}"
                     yield name
-                    if ast.unparse(field.annotation) in {"bool", "Optional[bool]"}:
+                    if ast.unparse(field.annotation) in _SWITCHES:
                         switches.add(name)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
             for argument in node.args:
@@ -50,7 +53,7 @@ def opposites(source: str, configs: str) -> Iterator[str]:
         for field in node.body
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
-        and ast.unparse(field.annotation) in {"bool", "Optional[bool]", "SkipValidation[bool]"}
+        and ast.unparse(field.annotation) in _SWITCHES
     }
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
@@ -67,8 +70,8 @@ def opposites(source: str, configs: str) -> Iterator[str]:
                     yield f"--no-{str(first.value).removeprefix('--')}"
 
 
-def main(wheel: Path) -> None:
-    """Write the data file."""
+def main(wheel: Path, name: str = "vllm") -> None:
+    """Write the list of that name."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         texts = {name: archive.read(name).decode("utf-8") for name in _FILES}
@@ -91,8 +94,8 @@ def main(wheel: Path) -> None:
         "source": f"the argument parser in vLLM's wheel {version} ({', '.join(_FILES)}), by tests/vllm_options.py",
         "options": sorted(found),
     }
-    _TARGET.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (_FOLDER / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from config.models.gpu import Vendor
 from config.models.runtimes import Runtime
 from config.problems import RefusalError, closest
 
@@ -15,6 +16,8 @@ _FILES = {
     Runtime.SIMULATOR: "simulator",
     Runtime.LLM_D_SIMULATOR: "llm-d-inference-sim",
 }
+_OF_AMD = "vllm-rocm"
+"""AMD's build of vLLM, whose image is of another version."""
 _OURS = {
     "--model": "source",
     "--served-model-name": "servedName",
@@ -41,9 +44,10 @@ _SHORT = {"-tp": "--tensor-parallel-size", "-pp": "--pipeline-parallel-size"}
 
 
 @cache
-def options_of(runtime: Runtime) -> dict[str, Any]:
-    """What is known of the options of a runtime: `program`, `version`, `source`, `options`."""
-    text = (_FOLDER / f"{_FILES[runtime]}.json").read_text(encoding="utf-8")
+def options_of(runtime: Runtime, vendor: Vendor | None = None) -> dict[str, Any]:
+    """What is known of the options of a runtime on a vendor's GPUs: `program`, `version`, `source`, `options`."""
+    name = _OF_AMD if runtime is Runtime.VLLM and vendor is Vendor.AMD else _FILES[runtime]
+    text = (_FOLDER / f"{name}.json").read_text(encoding="utf-8")
     return cast("dict[str, Any]", json.loads(text))
 
 
@@ -63,7 +67,7 @@ def value_of(args: tuple[str, ...], wanted: str) -> str | None:
     return found
 
 
-def check(runtime: Runtime, args: tuple[str, ...]) -> None:
+def check(runtime: Runtime, args: tuple[str, ...], vendor: Vendor | None = None) -> None:
     """Refuse what the runtime does not know, and what is not the user's to say.
 
     Raises:
@@ -73,7 +77,7 @@ def check(runtime: Runtime, args: tuple[str, ...]) -> None:
         if args:
             raise RefusalError("there is no program of ours that takes arguments", allowed="no args", fix="no args")
         return
-    facts = options_of(runtime)
+    facts = options_of(runtime, vendor)
     known: list[str] = facts["options"]
     for argument in args:
         name = option(argument)

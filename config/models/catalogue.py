@@ -109,7 +109,7 @@ class Model(SettingsModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         fitting.check(self)
-        arguments.check(self.runtime, self.args)
+        arguments.check(self.runtime, self.args, self.gpu.vendor if self.gpu else None)
         return self
 
     @property

@@ -16,13 +16,16 @@ running = re.compile(r"^vllm:num_requests_(?:running|waiting)(?:\\{[^}]*\\})? ([
 while time.monotonic() < end:
     try:
         text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
-    except OSError:
-        break
-    if not sum(map(float, running.findall(text))):
-        break
+    except OSError as error:
+        if isinstance(getattr(error, "reason", error), ConnectionRefusedError):
+            break
+    else:
+        if not sum(map(float, running.findall(text))):
+            break
     time.sleep(1)
 """
-"""Ends when no request runs or waits, by the metrics that vLLM and the simulator share: vLLM itself cuts them off."""
+"""Ends when no request runs or waits, by the metrics that vLLM and the simulator share: vLLM itself cuts them off. One
+that is too busy to tell is asked again; one that takes no connection has ended by itself."""
 
 
 def before_stop(port: int, drain_seconds: int, *, python: bool = True) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from cli.paths import ROOT
 from components.models.pods import model_args
@@ -13,7 +14,7 @@ from config.models import PROFILES, Model, Runtime, Vendor
 from config.models.arguments import option, options_of
 from config.models.sources import Scheme, billions, repository_of, revision_of, scheme_of
 from config.platform import Profile
-from config.versions import LLM_D_SIMULATOR_IMAGE, VLLM_CPU_IMAGE, VLLM_IMAGE
+from config.versions import LLM_D_SIMULATOR_IMAGE, VLLM_CPU_IMAGE, VLLM_IMAGE, VLLM_ROCM_IMAGE
 
 
 def model(**entry: Any) -> Model:  # noqa: ANN401 - as users write them
@@ -64,6 +65,23 @@ def test_every_option_that_we_pass_is_one_of_the_program(runtime: Runtime) -> No
 )
 def test_the_list_of_options_is_of_the_pinned_image(runtime: Runtime, image: str) -> None:
     assert image.endswith(f":v{options_of(runtime)['version']}"), "make the list anew: tests/vllm_options.py"
+
+
+def test_amds_build_has_the_list_of_its_own_version() -> None:
+    facts = options_of(Runtime.VLLM, Vendor.AMD)
+    assert f"_vllm_{facts['version']}_" in VLLM_ROCM_IMAGE, "make the list anew: tests/vllm_options.py"
+    spec = serving_runtime_spec(Runtime.VLLM, Profile.KUBERNETES, "hash")
+    passed = [*spec["containers"][0]["args"], *model_args(model(profile="amd-gpu", source="hf://a/b"), "served")]
+    assert {option(each) for each in passed} <= set(facts["options"])
+
+
+def test_an_option_of_one_build_alone_is_taken_there_alone() -> None:
+    model(profile="small-gpu", source="hf://a/b", args=["--rope-theta=1e6"])
+    model(profile="amd-gpu", source="hf://a/b", args=["--stream-interval=4"])
+    with pytest.raises(ValidationError, match=r"0\.11\.1 has no option --rope-theta"):
+        model(profile="amd-gpu", source="hf://a/b", args=["--rope-theta=1e6"])
+    with pytest.raises(ValidationError, match=r"0\.11\.0 has no option --stream-interval"):
+        model(profile="small-gpu", source="hf://a/b", args=["--stream-interval=4"])
 
 
 def test_the_simulators_own_options_are_those_of_the_list() -> None:
