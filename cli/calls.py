@@ -2,21 +2,18 @@
 
 import asyncio
 import base64
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from pulumi.automation.errors import CommandError
 
-from cli.composed import API_KEYS
 from cli.console import Console
-from cli.engine import Engine
 from cli.exits import Exit, MaasError
+from cli.keys.store import current_key
 from cli.models.catalogue import load
 from cli.stackfile import SANDBOX, mapping
 from cli.target import Target, of_sandbox, of_stack
@@ -24,8 +21,6 @@ from components.exports import exports
 from sandbox.gateway import process as gateway
 from sandbox.instance import Sandbox
 from sandbox.kube import Kube
-from sandbox.toolbox import find
-from sandbox.tools.declarations import TOOLS
 
 KEY_VARIABLE = "MAAS_API_KEY"
 CHAT = "/v1/chat/completions"
@@ -110,16 +105,13 @@ class Service:
         return self._from_stack(user, console)
 
     def _from_stack(self, user: str, console: Console) -> str:
-        engine = Engine(find("pulumi", console), TOOLS["pulumi"].version, self.target.environment, self.target.without)
-        words = ["config", "get", "--path", f'{API_KEYS}["{user}"]', "--stack", self.target.stack]
         try:
-            said = engine.run(words, str(self.target.work_dir), {}).stdout.strip()
-        except CommandError as error:
-            raise MaasError(
-                f"The key of {user} is not to be had from stack {self.target.stack}: is its passphrase at hand? "
-                f"Or set {KEY_VARIABLE} to the key."
-            ) from error
-        return first_key(said)
+            key = current_key(self.target.stack, user, console)
+        except MaasError as error:
+            raise MaasError(f"{error}\nOr set {KEY_VARIABLE} to the key of {user}.") from error
+        if key is None:
+            raise MaasError(f"{user} has no key in stack {self.target.stack}. Make one: ./maas keys create {user}")
+        return key
 
     def admin(self, path: str) -> Any:  # noqa: ANN401 - JSON's values are of any type
         """What the sandbox's gateway tells of itself; None where there is none or it does not answer."""
@@ -161,15 +153,6 @@ def way_of(outputs: Mapping[str, Any], model: str = "", url: str = "") -> Way:
     parts = urlsplit(endpoint)
     at = url.rstrip("/") + parts.path if url else endpoint
     return Way(model, str(models[model]["servedName"]), at, parts.netloc)
-
-
-def first_key(setting: str) -> str:
-    """The current key of what a stack says of a user: a key, or a list with the current one first."""
-    if not setting.startswith(("[", "{")):
-        return setting
-    value: object = json.loads(setting)
-    current = cast("list[object]", value)[0] if isinstance(value, list) else value
-    return str(mapping(current).get("key", current))
 
 
 def given_key() -> str:

@@ -133,6 +133,13 @@ def _reason(response: httpx.Response) -> str:
         return response.text.strip() or response.reason_phrase
 
 
+def refusal(answer: Answer) -> str:
+    """What a caller is told who got no answer. The gateway's own words say what to do, Kuadrant's do not."""
+    said = f"{answer.status}: {answer.message.rstrip('.')}."
+    limited = answer.status == HTTPStatus.TOO_MANY_REQUESTS and "again" not in said
+    return f"{said} Try again when the window has ended." if limited else said
+
+
 def _turn(chat: Chat, prompt: str) -> bool:
     """One prompt and its answer; whether it was answered."""
     out = chat.console.out
@@ -145,8 +152,7 @@ def _turn(chat: Chat, prompt: str) -> bool:
     if answer.status == HTTPStatus.OK:
         out.print()
     else:
-        hint = " Try again when the window has ended." if answer.status == HTTPStatus.TOO_MANY_REQUESTS else ""
-        chat.console.error(f"{answer.status}: {answer.message}.{hint}".replace("..", "."))
+        chat.console.error(refusal(answer))
     if remark := chat.remark(answer):
         chat.console.err.print(f"[dim]{escape(remark)}[/dim]")
     return answer.status == HTTPStatus.OK

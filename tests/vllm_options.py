@@ -1,7 +1,7 @@
 """Reads the option names of vLLM's server out of its wheel, without running or installing it.
 
-How config/models/options/vllm.json is made, after VLLM_IMAGE of config/versions.py has changed, and vllm-rocm.json after
-VLLM_ROCM_IMAGE, which is of another version:
+How config/models/options/vllm.json is made, after VLLM_IMAGE of config/versions.py has changed, and vllm-rocm.json
+after VLLM_ROCM_IMAGE, which is of another version:
 
     pip download vllm==<version> --no-deps --only-binary :all:
     .venv/bin/python -m tests.vllm_options vllm-<version>-*.whl [vllm-rocm]

@@ -149,6 +149,23 @@ def opened(stack: str, sandbox: str, reporter: Reporter, root: Path = ROOT) -> G
                 raise MaasError(_cannot(stack, error)) from None
 
 
+def current_key(stack: str, user: str, reporter: Reporter, root: Path = ROOT) -> str | None:
+    """The key that a user of a stack has to use, in clear; None when there is none. The file stays, nobody waits.
+
+    Raises:
+        MaasError: There is no such stack, or its keys cannot be decrypted.
+    """
+    target = of_stack(stack)
+    with tempfile.TemporaryDirectory() as draft, target.in_this_process():
+        folder = _copied(stack, root, Path(draft))
+        config = full_keys(mapping(read(stack_file(stack, folder)).get("config")), target.project)
+        try:
+            keys = _read(_session(target, folder, reporter), config).get(user, ())
+        except CommandError as error:
+            raise MaasError(_cannot(stack, error)) from None
+    return keys[0].key.get_secret_value() if keys else None
+
+
 def _session(target: Target, folder: Path, reporter: Reporter) -> Session:
     program = find("pulumi", reporter)
     engine = Engine(program, TOOLS["pulumi"].version, target.environment, target.without)

@@ -4,8 +4,8 @@ from threading import Thread
 
 import pytest
 
-from cli.calls import Service, Way, chat_body, first_key
-from cli.chat import Chat, left, pieces
+from cli.calls import Service, Way, chat_body
+from cli.chat import Answer, Chat, left, pieces, refusal
 from cli.console import Console
 from cli.exits import MaasError
 from cli.models.catalogue import load
@@ -19,16 +19,18 @@ def service(stack: str = "dev") -> Service:
 
 
 @pytest.mark.parametrize(
-    ("setting", "key"),
+    ("message", "said"),
     [
-        ("maas-one", "maas-one"),
-        ('["maas-new", "maas-old"]', "maas-new"),
-        ('[{"key": "maas-new", "expires": "2027-01-01"}, "maas-old"]', "maas-new"),
-        ('{"key": "maas-one"}', "maas-one"),
+        ("Too Many Requests", "429: Too Many Requests. Try again when the window has ended."),
+        (
+            "A limit of your tier is reached. Try again when its window has ended.",
+            "429: A limit of your tier is reached. Try again when its window has ended.",
+        ),
     ],
 )
-def test_the_key_in_use_is_the_current_one_of_a_rotation(setting: str, key: str) -> None:
-    assert first_key(setting) == key
+def test_who_is_over_a_limit_is_told_once_to_try_again(message: str, said: str) -> None:
+    assert refusal(Answer(429, message=message)) == said
+    assert refusal(Answer(401, message="No key.")) == "401: No key."
 
 
 def test_without_a_name_the_model_is_the_simulator_and_a_served_name_will_do_too() -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from cli import composed
 from cli.app import app
 from cli.keys import store as stores
+from cli.keys.book import loaded
 from cli.keys.store import Store
 from cli.paths import ROOT
 from sandbox.progress import Silent
@@ -226,3 +227,19 @@ def test_the_sandboxs_keys_are_with_its_state_and_its_users_in_the_tracked_file(
     project.run("revoke", "freeuser1")
     assert "freeuser1" not in Project(home / "project", project.calls).kept("sandbox")
     assert composed.compose(home / "project", project.folder) == [], "`up` gives it no other"
+
+
+def test_whoever_calls_a_model_has_the_key_in_use_from_where_the_keys_are_kept(project: Project) -> None:
+    project.run("create", "freeuser1", "--stack", "dev")
+    first, before = project.kept()["freeuser1"], project.text()
+    assert stores.current_key("dev", "freeuser1", Silent(), project.folder) == key_of(first)
+    assert project.text() == before, "reading changes nothing"
+    project.run("rotate", "freeuser1", "--stack", "dev", "--grace", "1h")
+    current = project.kept()["freeuser1"]
+    assert stores.current_key("dev", "freeuser1", Silent(), project.folder) == key_of(current) != key_of(first)
+    assert stores.current_key("dev", "premiumuser1", Silent(), project.folder) is None
+
+
+def key_of(kept: object) -> str:
+    """The key in use, of what is kept of a user."""
+    return loaded("dev", {"somebody": kept})["somebody"][0].key.get_secret_value()
