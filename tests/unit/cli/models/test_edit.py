@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from cli.exits import MaasError
 from cli.models.edit import with_entries, with_model, with_root_keys, with_setting, without_model
 from cli.paths import ROOT
+from config.models import PROFILES, Api, Autoscaling, Cache, Gpu, Model, Resources, Runtime
+from tests.stackfiles import layouts, stacks
 
 NEW: dict[str, Any] = {"source": "hf://Qwen/Qwen3-8B", "profile": "gpu", "gpu": {"count": 2}, "args": ["--seed=7"]}
 STACK_FILES = sorted(ROOT.glob("Pulumi.*.yaml"))
@@ -189,6 +192,67 @@ def test_adding_and_removing_leaves_any_file_as_it_was(text: str, name: str, ent
         return
     added = with_model(text, name, entry)
     assert _models(added)[name] == entry
+    assert without_model(added, name) == text
+
+
+_WORDS = st.sampled_from(
+    ["a", "80G", "1.5Gi", "no", "1e3", "0x1F", "2027-01-01", "a: b", "# c", "{x}", "- y", "'", '"', "é"]
+)
+_COUNTS = st.integers(0, 2**40)
+_Fields = dict[str, st.SearchStrategy[Any]]
+_BELOW: dict[str, tuple[type[BaseModel], _Fields]] = {
+    "resources": (Resources, {"cpu": _WORDS, "memory": _WORDS}),
+    "gpu": (
+        Gpu,
+        {
+            **dict.fromkeys(("vendor", "product", "memory"), _WORDS),
+            "count": _COUNTS,
+            "resource": st.just("nvidia.com/mig-1g.10gb"),
+            "nodeSelector": st.dictionaries(st.just("nvidia.com/gpu.present"), st.sampled_from(["true", "a b"])),
+            "tolerations": st.lists(st.fixed_dictionaries({"key": _WORDS, "effect": _WORDS}), max_size=2),
+        },
+    ),
+    "cache": (
+        Cache,
+        {**dict.fromkeys(("claim", "size", "storageClass", "accessMode"), _WORDS), "ephemeral": st.booleans()},
+    ),
+    "autoscaling": (
+        Autoscaling,
+        {**dict.fromkeys(("min", "max", "waiting", "cacheUse"), _COUNTS), "cooldown": _WORDS},
+    ),
+}
+_FIELDS: _Fields = {
+    **dict.fromkeys(("servedName", "rollout", "secret", "startup", "drain", "host"), _WORDS),
+    **dict.fromkeys(("replicas", "maxLength", "maxSequences"), _COUNTS),
+    **{key: st.fixed_dictionaries({}, optional=fields) for key, (_, fields) in _BELOW.items()},
+    "profile": st.sampled_from(sorted(PROFILES)),
+    "source": st.sampled_from(["hf://a/b:c", "oci://r:5000/a@sha256:0", "https://x.test:8443/v1", "s3://b/c=d+e/"]),
+    "runtime": st.sampled_from([str(each) for each in Runtime]),
+    "api": st.sampled_from([str(each) for each in Api]),
+    "image": st.sampled_from(["r.test:5000/a/b:1.0", "a@sha256:00"]),
+    "memoryUtilisation": st.floats(0, 1),
+    "args": st.lists(st.sampled_from(["--seed=7", "--x", '{"a": [1]}', "-tp", "#"]), max_size=3),
+    "tiers": st.lists(_WORDS, max_size=3),
+    "priceFactor": st.one_of(st.floats(0, 100), _COUNTS),
+}
+
+
+def test_every_field_of_a_model_is_among_those_that_are_added_and_removed() -> None:
+    for model, fields in [(Model, _FIELDS), *_BELOW.values()]:
+        assert set(fields) == {field.alias or name for name, field in model.model_fields.items()}
+
+
+@settings(max_examples=25, phases=[Phase.generate])  # whole stacks take long to shrink
+@given(sections=stacks(), data=st.data(), name=_NAMES)
+def test_adding_any_model_and_removing_it_leaves_every_byte_of_a_stack_file(
+    sections: dict[str, Any], data: st.DataObject, name: str
+) -> None:
+    if name in sections.get("models", {}):
+        return
+    text = data.draw(layouts(sections))
+    entry = data.draw(st.fixed_dictionaries({}, optional=_FIELDS).filter(bool))
+    added = with_model(text, name, entry)
+    assert _models(added) == _models(text) | {name: entry}
     assert without_model(added, name) == text
 
 
