@@ -63,7 +63,7 @@ BAD: tuple[Bad, ...] = (
     # the schema's version
     Bad("schemaVersion", 3, "maas:schemaVersion", "up to version 2", "the release of this project"),
     Bad("schemaVersion", 0, "maas:schemaVersion", "for another"),
-    Bad("schemaVersion", "2", "maas:schemaVersion", "integer"),
+    Bad("schemaVersion", "two", "maas:schemaVersion", "integer"),
     Bad("tiers/free/tokens", ["9007199254740992 per 1m", "7 per 1h"], "maas:schemaVersion",
         "tiers.free.tokens: written otherwise since version 2", "./maas config migrate"),
     # domain
