@@ -930,13 +930,11 @@ def config_migrate(
 @sandbox_app.command("up", epilog=HELP)
 def sandbox_up(
     name: Name = "sandbox",
-    operators: Annotated[
-        str, typer.Option("--operators", help="Kuadrant's: played by stages, or real, as their own programs.")
-    ] = "",
+    operators: Annotated[str, typer.Option("--operators", help="Played by stages, or real: their own programs.")] = "",
 ) -> None:
     """Start the control plane: API server, scheduler, CRDs, fake CPU and GPU nodes.
 
-    The programs of the real operators are built once, which takes some ten minutes.
+    The programs of the real operators are built once, which takes some twenty minutes.
     """
 
     def work() -> None:
@@ -979,6 +977,32 @@ def sandbox_status(name: Name = "sandbox", *, json_: Json = False) -> None:
         typer.echo(f"  gateway {status.gateway}, its health, metrics and decisions {status.admin}")
         typer.echo(f"  {len(status.processes)} processes, {status.memory // 2**20} MiB")
         typer.echo("  " + ", ".join(f"{count} {what}" for what, count in status.objects.items()))
+
+    guarded(work)
+
+
+@sandbox_app.command("conditions", epilog=HELP)
+def sandbox_conditions(name: Name = "sandbox", *, json_: Json = False) -> None:
+    """Show what real operators say: how each of their programs is, and every condition that they have set."""
+
+    def work() -> None:
+        from cli.conditions import tables  # noqa: PLC0415
+        from sandbox import control_plane  # noqa: PLC0415
+        from sandbox.instance import Operators, Sandbox  # noqa: PLC0415
+        from sandbox.real.report import report  # noqa: PLC0415
+
+        sandbox = Sandbox.open(name)
+        if sandbox.operators is not Operators.REAL or not control_plane.running(sandbox):
+            raise MaasError(
+                f"Sandbox {name} does not run with real operators. "
+                f"Start one: ./maas sandbox up --name {name} --operators real"
+            )
+        found = report(sandbox)
+        if json_:
+            typer.echo(json.dumps(found.as_json(), indent=2))
+        else:
+            for table in tables(found):
+                _console().out.print(table)
 
     guarded(work)
 

@@ -5,7 +5,7 @@ import json
 import random
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -346,8 +346,14 @@ class Kube:
         items, _ = await self._list(api_version, kind, namespace, {"labelSelector": label_selector})
         return items
 
-    async def token(self, namespace: str, account: str, seconds: int) -> str:
-        """A token of a service account that lasts for so many seconds, 600 at least.
+    async def token(self, namespace: str, account: str, seconds: int, audiences: Sequence[str] = ()) -> str:
+        """A token of a service account.
+
+        Args:
+            namespace: Of the account.
+            account: Its name.
+            seconds: How long it lasts, 600 at least.
+            audiences: Whom it is for; none: the API server.
 
         Raises:
             ApiError: Refused, for instance because there is no such account.
@@ -356,7 +362,7 @@ class Kube:
         body = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
-            "spec": {"expirationSeconds": seconds},
+            "spec": {"expirationSeconds": seconds, "audiences": list(audiences)},
         }
         answer = await self._send("POST", url, reference("ServiceAccount", account, namespace), body=body)
         return str(_json(answer, account)["status"]["token"])

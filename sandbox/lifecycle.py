@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import psutil
@@ -102,8 +103,8 @@ def up(sandbox: Sandbox, reporter: Reporter) -> Sandbox:
             _fill(sandbox, bundle, step)
             gateway.wait(sandbox, step)
         if sandbox.operators is Operators.REAL:
-            with reporter.step("Starting the real operators", usually_seconds=15) as step:
-                real.supervise(sandbox, step)
+            with reporter.step("Starting the real operators", usually_seconds=25) as step:
+                _start_operators(sandbox, step)
     return sandbox
 
 
@@ -161,12 +162,19 @@ def _fill(sandbox: Sandbox, bundle: crds.Bundle, step: Step) -> None:
             kwok = control_plane.identity_of_kwok(sandbox)
             if sandbox.operators is Operators.REAL:
                 await contents.install(kube, bundle, kwok, step, real.PLAYED)
-                await real.install(kube, step)
             else:
                 await contents.install(kube, bundle, kwok, step)
 
+    _run(sandbox, fill())
+
+
+def _start_operators(sandbox: Sandbox, step: Step) -> None:
+    _run(sandbox, real.install(sandbox, step))
+
+
+def _run(sandbox: Sandbox, work: Coroutine[Any, Any, None]) -> None:
     try:
-        asyncio.run(fill())
+        asyncio.run(work)
     except* ApiError as errors:
         raise SandboxError(f"sandbox {sandbox.name}: {errors.exceptions[0]}") from errors.exceptions[0]
     except* TimeoutError as errors:

@@ -6,27 +6,30 @@ supervisor's log says which, with what code, and what it said last.
 """
 
 import asyncio
+import base64
 import hashlib
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import psutil
 import yaml
 
+from sandbox.crds import FIELD_MANAGER
 from sandbox.instance import LOOPBACK, Sandbox
 from sandbox.kube import ApiError, Kube
 from sandbox.real.catalogue import PROGRAMS, Addresses, Program
+from sandbox.real.manifests import LABEL, READY
+from sandbox.real.places import addresses_of, folder_of, log_of
 from sandbox.tools.files import last_lines, write_whole
 
 Object = dict[str, Any]
@@ -47,7 +50,7 @@ class State:
     """How one program is.
 
     Attributes:
-        program: The tool's name.
+        program: Its name.
         pid: Its process; None when it does not run.
         ready: Whether it answers that it is ready.
         starts: How often it was started.
@@ -79,16 +82,6 @@ class _Running:
     children: list[psutil.Process] = field(default_factory=list[psutil.Process])
 
 
-def folder_of(sandbox: Sandbox) -> Path:
-    """Where what belongs to the real operators is kept: logs, kubeconfigs, certificates, the state."""
-    return sandbox.folder / "operators"
-
-
-def log_of(sandbox: Sandbox, program: str) -> Path:
-    """What a program says."""
-    return folder_of(sandbox) / f"{program}.log"
-
-
 def states(sandbox: Sandbox) -> list[State]:
     """How each program was when the supervisor last looked; empty before its first look."""
     try:
@@ -104,7 +97,7 @@ class Supervisor:
     def __init__(self, sandbox: Sandbox, tools: Mapping[str, Path]) -> None:
         self._sandbox = sandbox
         self._tools = tools
-        self._running = [_Running(each, _addresses(sandbox, each)) for each in PROGRAMS]
+        self._running = [_Running(each, addresses_of(sandbox, each)) for each in PROGRAMS]
         self._over = asyncio.Event()
 
     async def run(self) -> None:
@@ -123,6 +116,10 @@ class Supervisor:
                         await self._attend(kube, each)
                 ready = await asyncio.gather(*(_ready(http, each) for each in self._running))
                 self._write(ready)
+                with suppress(ApiError, httpx.HTTPError):
+                    await _tell_pods(
+                        kube, [one for one, is_ready in zip(self._running, ready, strict=True) if is_ready]
+                    )
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._over.wait(), _POLL_SECONDS)
         for each in self._running:
@@ -150,7 +147,7 @@ class Supervisor:
         lasted = time.monotonic() - one.started
         one.pause = _FIRST_PAUSE_SECONDS if lasted > _STEADY_SECONDS else min(one.pause * 2, _LONGEST_PAUSE_SECONDS)
         one.not_before = time.monotonic() + one.pause
-        last = " | ".join(last_lines(log_of(self._sandbox, one.program.tool), _LAST_LINES, 200))
+        last = " | ".join(last_lines(log_of(self._sandbox, one.program.name), _LAST_LINES, 200))
         _say(
             one,
             f"ended with code {one.process.returncode} after {lasted:.0f} s, "
@@ -160,27 +157,31 @@ class Supervisor:
 
     async def _start(self, kube: Kube, one: _Running, deployment: Object, template: str) -> None:
         pod = deployment["spec"]["template"]["spec"]
-        (container,) = pod["containers"]
-        kubeconfig = await self._kubeconfig(kube, one.program, pod.get("serviceAccountName", "default"))
-        self._spawn(one, container, kubeconfig)
+        container = next(each for each in pod["containers"] if one.program.container in {"", each["name"]})
+        if missing := await _mount(kube, one):
+            one.note = f"waits for Secret {missing}"
+            return
+        account = pod.get("serviceAccountName", "default")
+        kubeconfig = await self._kubeconfig(kube, one.program, account)
+        self._spawn(one, container, account, kubeconfig)
         one.template, one.started = template, time.monotonic()
         one.starts += 1
         _say(one, "started")
 
-    def _spawn(self, one: _Running, container: Object, kubeconfig: Path) -> None:
+    def _spawn(self, one: _Running, container: Object, account: str, kubeconfig: Path) -> None:
         for extension in one.program.extensions:
             place = Path(one.addresses.folder) / extension / extension
             place.parent.mkdir(exist_ok=True)
             shutil.copy2(self._tools[extension], place)
         environment = {
             **os.environ,
-            **{each["name"]: each["value"] for each in container.get("env", []) if "value" in each},
+            **_environment(container, one.program, account),
             **one.program.environment(one.addresses),
             "KUBECONFIG": str(kubeconfig),
         }
         own = [*container.get("command", [])[1:], *container.get("args", [])]
         command = [str(self._tools[one.program.tool]), *one.program.arguments(one.addresses, own)]
-        with log_of(self._sandbox, one.program.tool).open("ab") as log:
+        with log_of(self._sandbox, one.program.name).open("ab") as log:
             one.process = subprocess.Popen(  # noqa: S603 - our own arguments
                 command,
                 env=environment,
@@ -197,14 +198,14 @@ class Supervisor:
         config = yaml.safe_load(self._sandbox.kubeconfig.read_text(encoding="utf-8"))
         config["users"] = [{"name": config["users"][0]["name"], "user": {"token": answer}}]
         config["contexts"][0]["context"]["namespace"] = program.namespace
-        path = folder_of(self._sandbox) / f"{program.tool}.kubeconfig"
+        path = folder_of(self._sandbox) / f"{program.name}.kubeconfig"
         write_whole(path, yaml.safe_dump(config, sort_keys=False).encode(), mode=0o600)
         return path
 
     def _write(self, ready: Sequence[bool]) -> None:
         found = [
             State(
-                each.program.tool,
+                each.program.name,
                 each.process.pid if each.process is not None and each.process.poll() is None else None,
                 is_ready,
                 each.starts,
@@ -226,6 +227,58 @@ async def _ready(http: httpx.AsyncClient, one: _Running) -> bool:
     except httpx.HTTPError:
         return False
     return answer.is_success
+
+
+async def _mount(kube: Kube, one: _Running) -> str:
+    """Write the files of the Secrets that a pod would have mounted; gives the first that is not there yet."""
+    for folder, name in one.program.mounts.items():
+        secret = await kube.get("v1", "Secret", name, one.program.namespace)
+        if secret is None:
+            return name
+        place = Path(one.addresses.folder) / folder
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file, content in secret["data"].items():
+            write_whole(place / file, base64.b64decode(content), mode=0o600)
+    return ""
+
+
+def _environment(container: Object, program: Program, account: str) -> dict[str, str]:
+    """The variables of a container: those with a value, and what a pod knows of itself."""
+    known = {
+        "metadata.namespace": program.namespace,
+        "metadata.name": program.deployment,
+        "spec.serviceAccountName": account,
+    }
+    found: dict[str, str] = {}
+    for each in container.get("env", []):
+        path = each.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
+        if "value" in each:
+            found[each["name"]] = each["value"]
+        elif path in known:
+            found[each["name"]] = known[path]
+    return found
+
+
+async def _tell_pods(kube: Kube, ready: Sequence[_Running]) -> None:
+    """Let kwok make the pods ready whose program is: a rollout ends when the new program answers, and not before."""
+    waiting = [
+        each
+        for each in await kube.list("v1", "Pod", None, LABEL)
+        if READY not in (each["metadata"].get("annotations") or {}) and "deletionTimestamp" not in each["metadata"]
+    ]
+    for one in ready:
+        pods = [each for each in waiting if each["metadata"]["labels"][LABEL] == one.program.name]
+        if not pods:
+            continue
+        # Looked at after the pods: they are of this template or an older one.
+        deployment = await kube.get("apps/v1", "Deployment", one.program.deployment, one.program.namespace)
+        if deployment is None or _hash(deployment["spec"]["template"]) != one.template:
+            continue
+        for pod in pods:
+            patch = {"metadata": {"annotations": {READY: "true"}}}
+            await kube.patch(
+                "v1", "Pod", pod["metadata"]["name"], patch, one.program.namespace, field_manager=FIELD_MANAGER
+            )
 
 
 def _children(pid: int) -> list[psutil.Process]:
@@ -254,7 +307,7 @@ def _end(one: _Running) -> None:
 
 def _say(one: _Running, what: str) -> None:
     one.note = what
-    print(f"{time.strftime('%H:%M:%S')} {one.program.tool}: {what}", flush=True)  # noqa: T201 - its log
+    print(f"{time.strftime('%H:%M:%S')} {one.program.name}: {what}", flush=True)  # noqa: T201 - its log
 
 
 def _hash(template: Object) -> str:
@@ -267,28 +320,3 @@ def _state_file(sandbox: Sandbox) -> Path:
 
 def _ports(addresses: Addresses) -> dict[str, int]:
     return {name: value for name, value in asdict(addresses).items() if isinstance(value, int)}
-
-
-def _addresses(sandbox: Sandbox, program: Program) -> Addresses:
-    """The ports of a program, the same for as long as the sandbox lives."""
-    folder = folder_of(sandbox) / program.tool
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    record = folder / "ports.json"
-    try:
-        ports = cast("dict[str, int]", json.loads(record.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        ports = dict(zip(("metrics", "health", "service", "other"), _free_ports(4), strict=True))
-        write_whole(record, json.dumps(ports).encode())
-    return Addresses(**ports, folder=str(folder))
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now; all are held until the last is chosen, so that they differ."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for each in held:
-            each.bind((LOOPBACK, 0))
-        return [int(each.getsockname()[1]) for each in held]
-    finally:
-        for each in held:
-            each.close()

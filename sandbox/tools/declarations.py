@@ -97,8 +97,9 @@ class Tool:
         stamps = repr(sorted(self.family.stamps.items()))
         for part in (self.package, self.version, stamps, *tags, *platform_names()):
             digest.update(part.encode() + b"\0")
-        for name in ("go.mod", "go.sum"):
-            digest.update((TOOLS_FOLDER / self.family.name / name).read_bytes() + b"\0")
+        folder = TOOLS_FOLDER / self.family.name
+        for file in (folder / "go.mod", folder / "go.sum", *sorted(folder.glob("*.go"))):
+            digest.update(file.read_bytes() + b"\0")
         return digest.hexdigest()[:12]
 
 
@@ -143,6 +144,16 @@ LIMITADOR_OPERATOR = Family("limitador-operator", "v0.15.0")
 AUTHORINO_OPERATOR = Family("authorino-operator", "v0.26.0")
 # renovate: datasource=github-releases depName=Kuadrant/authorino
 AUTHORINO = Family("authorino", "v0.25.0")
+
+ISTIO = Family(
+    "istio",
+    # The module proxy has commits only, no releases: this one is of August 2026.
+    "v0.0.0-20260827124520-eed52ebb66ad",
+)
+# renovate: datasource=github-releases depName=kserve/kserve
+KSERVE = Family("kserve", "v0.15.2")
+# renovate: datasource=github-releases depName=cert-manager/cert-manager
+CERT_MANAGER = Family("cert-manager", "v1.18.2")
 
 # renovate: datasource=github-releases depName=prometheus/prometheus
 PROMETHEUS = Family(
@@ -265,6 +276,10 @@ TOOLS: Mapping[str, Tool] = {
         _operator("limitador-operator", LIMITADOR_OPERATOR, "github.com/kuadrant/limitador-operator", 60),
         _operator("authorino-operator", AUTHORINO_OPERATOR, "github.com/kuadrant/authorino-operator", 60),
         _operator("authorino", AUTHORINO, "github.com/kuadrant/authorino", 60),
+        _operator("istiod", ISTIO, "istio.io/istio/pilot/cmd/pilot-discovery", 345),
+        _operator("kserve-controller", KSERVE, "github.com/kserve/kserve/cmd/manager", 180),
+        # A program of ours (sandbox/tools/cert-manager/main.go) around cert-manager's own parts.
+        _operator("cert-manager", CERT_MANAGER, "github.com/cert-manager/cert-manager/maas", 120),
     )
 }
 """Every tool by its name."""

@@ -1,0 +1,26 @@
+"""One control plane with real operators, for all tests here: only one can stand on a machine."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+from sandbox.real.lifecycle import TOOLS
+from sandbox.toolbox import cached_path
+from sandbox.tools.declarations import TOOLS as DECLARED
+from tests.conformance.stack import new_tree
+from tests.sandbox.test_main_road import Tree
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Generator[Tree]:
+    """A copy of this tree with such a control plane, and nothing on it that a test before has not left."""
+    missing = [tool for tool in TOOLS if not cached_path(DECLARED[tool]).exists()]
+    if missing:
+        pytest.skip(f"not built yet: {', '.join(missing)}; ./maas sandbox up --name real --operators real builds them")
+    tree = new_tree(tmp_path_factory.mktemp("real"))
+    code, out, err = tree.run("sandbox", "up", "--operators", "real")
+    assert code == 0, out + err
+    yield tree
+    if "MAAS_TEST_KEEP" not in os.environ:
+        tree.run("down")

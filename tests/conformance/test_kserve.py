@@ -1,0 +1,133 @@
+"""What KServe's own controller makes of each entry of the catalogue, and where the scheduler puts it."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from sandbox.kube import Kube
+from tests.catalogue import ENTRIES, objects_of
+from tests.conformance.stack import deploy
+from tests.merging import pod_template
+from tests.sandbox.test_main_road import UP_SECONDS, Tree
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
+
+Body = dict[str, Any]
+
+MANAGER = "conformance"
+NAMESPACE = "llm"
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "models", "namespace": NAMESPACE},
+    "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Ti"}}},
+}
+"""What one of the entries takes its weights from; somebody else's."""
+PATIENCE = 90.0
+"""Seconds within which KServe has made what it makes, and the scheduler has looked at it."""
+SERVED = [
+    name
+    for name, entry in ENTRIES.items()
+    if entry.nodes and entry.model.get("api", "inferenceService") == "inferenceService"
+]
+"""Those that this KServe serves: LLMInferenceServices are of a later release."""
+APPLIED = ("Secret", "ConfigMap", "ServingRuntime", "ScaledObject", "InferenceService")
+"""Kinds of an entry that its pods need, in order; where it is reached is another matter."""
+SEEN = (
+    ("apps/v1", "Deployment"),
+    ("v1", "Service"),
+    ("v1", "Pod"),
+    ("serving.kserve.io/v1beta1", "InferenceService"),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+)
+
+
+@pytest.fixture(scope="module")
+def made(tree: Tree) -> Iterator[dict[str, Body]]:
+    """Everything that KServe made, by kind and name, beside a stack that has set it up."""
+    deploy(tree, {"maas:models": {"another": {"profile": "simulator"}}})
+    yield asyncio.run(_make(tree))
+    tree.json("destroy", "--yes")
+
+
+async def _make(tree: Tree) -> dict[str, Body]:
+    bodies = [dict(each.body) for name in SERVED for each in objects_of(name).values() if each.kind in APPLIED]
+    async with Kube.connect(tree.sandbox.kubeconfig) as kube:
+        await kube.apply(CLAIM, field_manager=MANAGER)
+        for body in sorted(bodies, key=lambda body: APPLIED.index(body["kind"])):
+            await kube.apply(body, field_manager=MANAGER, force=True)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = {
+                f"{each['kind']}/{each['metadata']['name']}": each
+                for kind in SEEN
+                for each in await kube.list(*kind, NAMESPACE)
+            }
+            late = [name for name in SERVED if not _looked_at(found, name)]
+            if not late:
+                return found
+            assert time.monotonic() < deadline, f"the scheduler has not looked at the pods of {late}"
+            await asyncio.sleep(0.5)
+
+
+def _pods(found: dict[str, Body], name: str) -> list[Body]:
+    label = "serving.kserve.io/inferenceservice"
+    return [
+        body
+        for body in found.values()
+        if body["kind"] == "Pod" and body["metadata"].get("labels", {}).get(label) == name
+    ]
+
+
+def _looked_at(found: dict[str, Body], name: str) -> bool:
+    conditions = [each for pod in _pods(found, name) for each in pod.get("status", {}).get("conditions", [])]
+    return any(each["type"] == "PodScheduled" for each in conditions)
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_the_pods_that_kserve_makes_land_on_the_kind_of_node_that_was_asked_for(
+    made: dict[str, Body], name: str
+) -> None:
+    for pod in _pods(made, name):
+        assert str(pod["spec"].get("nodeName")).startswith(ENTRIES[name].nodes), pod.get("status")
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_kserve_merges_runtime_and_model_as_we_say_it_does(made: dict[str, Body], name: str) -> None:
+    ours = pod_template(name)["spec"]
+    theirs = made[f"Deployment/{name}-predictor"]["spec"]["template"]["spec"]
+    (container,) = (each for each in theirs["containers"] if each["name"] == "kserve-container")
+    (wanted,) = ours["containers"]
+    for key in ("image", "args", "command", "resources", "securityContext", "startupProbe", "readinessProbe"):
+        assert _without_defaults(container.get(key), wanted.get(key)) == wanted.get(key), key
+    assert {each["name"]: each for each in wanted.get("env", [])}.items() <= {
+        each["name"]: each for each in container.get("env", [])
+    }.items()
+    for key in ("nodeSelector", "tolerations", "affinity", "serviceAccountName", "terminationGracePeriodSeconds"):
+        assert _without_defaults(theirs.get(key), ours.get(key)) == ours.get(key), key
+
+
+def _without_defaults(real: Any, wanted: Any) -> Any:  # noqa: ANN401 - any part of a body
+    """What is there, as far as somebody asked for it: the API server fills in the rest."""
+    if isinstance(real, dict) and isinstance(wanted, dict):
+        fields = cast("Body", real)
+        return {key: _without_defaults(value, wanted[key]) for key, value in fields.items() if key in wanted}
+    if isinstance(real, list) and isinstance(wanted, list):
+        items, others = cast("list[Any]", real), cast("list[Any]", wanted)
+        if len(items) == len(others):
+            return [_without_defaults(one, other) for one, other in zip(items, others, strict=True)]
+    return real
+
+
+def test_kserve_makes_no_routes_and_no_autoscalers_of_its_own(made: dict[str, Body]) -> None:
+    own = [
+        name
+        for name, body in made.items()
+        if body["kind"] in {"HTTPRoute", "HorizontalPodAutoscaler"}
+        and any(each["kind"] == "InferenceService" for each in body["metadata"].get("ownerReferences", []))
+    ]
+    assert own == []

@@ -1,0 +1,202 @@
+"""Every scenario on the real operators: accepted, programmed, derived as the tiers say, and answered as we say."""
+
+import re
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+import yaml
+
+from config.figures import NEVER_REACHED
+from enforcement.authentication import Authorino
+from enforcement.effective import effective
+from enforcement.objects import World, fields_of, name_of, namespace_of
+from enforcement.routing import Paths
+from sandbox.kube import Kube
+from tests.conformance.ext_authz import Answer, check
+from tests.conformance.issuer import Issuer, issuer
+from tests.conformance.scenarios import SCENARIOS, Known, Scenario, code_of
+from tests.conformance.stack import GATEWAY, POLICIES, Cluster, Object, conditions, deploy, look, parents
+from tests.sandbox.test_main_road import UP_SECONDS, Tree, in_cluster
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A scenario that is up."""
+
+    scenario: Scenario
+    cluster: Cluster
+    known: Known
+
+
+@pytest.fixture(scope="session")
+def provider() -> Generator[Issuer]:
+    with issuer() as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=list(SCENARIOS.values()), ids=list(SCENARIOS))
+def deployed(tree: Tree, provider: Issuer, request: pytest.FixtureRequest) -> Deployed:
+    scenario: Scenario = request.param
+
+    async def prepare(kube: Kube) -> None:
+        for obj in scenario.before:
+            await kube.apply(obj, field_manager="test", force=True)
+
+    in_cluster(tree, prepare)
+    deploy(tree, scenario.settings(provider.url))
+    cluster = look(tree)
+    return Deployed(scenario, cluster, scenario.known(tree, cluster, provider))
+
+
+@pytest.mark.parametrize("kind", POLICIES)
+def test_kuadrant_accepts_and_enforces_each_policy(deployed: Deployed, kind: str) -> None:
+    status = conditions(deployed.cluster.one(kind))
+    assert (status["Accepted"], status["Enforced"]) == ("True", "True"), deployed.cluster.one(kind)["status"]
+
+
+@pytest.mark.parametrize("kind", ["Kuadrant", "Authorino", "Limitador"])
+def test_kuadrant_and_its_services_say_that_they_are_ready(deployed: Deployed, kind: str) -> None:
+    assert conditions(deployed.cluster.one(kind))["Ready"] == "True"
+
+
+def test_istio_programs_the_gateway_and_takes_every_route(deployed: Deployed) -> None:
+    gateway = deployed.cluster.one("Gateway")
+    status = conditions(gateway)
+    assert (status["Accepted"], status["Programmed"]) == ("True", "True"), gateway["status"]
+    (listener,) = gateway["status"]["listeners"]
+    assert conditions({"status": listener})["ResolvedRefs"] == "True", listener
+    assert listener["attachedRoutes"] == len(deployed.cluster.of("HTTPRoute"))
+    for route in deployed.cluster.of("HTTPRoute"):
+        (said,) = parents(route)
+        assert (said["Accepted"], said["ResolvedRefs"]) == ("True", "True"), route["status"]
+
+
+def test_kserve_makes_what_serves_each_model(deployed: Deployed) -> None:
+    services = deployed.cluster.of("InferenceService")
+    assert {name_of(each) for each in services} == set(deployed.scenario.models)
+    for each in services:
+        assert conditions(each)["Ready"] == "True", each["status"]
+
+
+def test_certificates_are_issued(deployed: Deployed) -> None:
+    for each in deployed.cluster.of("Certificate"):
+        assert conditions(each)["Ready"] == "True", each["status"]
+
+
+def test_authorino_takes_the_policy_of_every_route(deployed: Deployed) -> None:
+    configs = deployed.cluster.of("AuthConfig")
+    assert {route_of(each) for each in configs} == set(routes_of(deployed.cluster))
+    for config in configs:
+        assert conditions(config)["Ready"] == "True", config["status"]
+
+
+def test_limitador_gets_the_limits_that_the_tiers_say(deployed: Deployed) -> None:
+    settings = next(
+        each for each in deployed.cluster.of("ConfigMap") if "limitador-config.yaml" in (each.get("data") or {})
+    )
+    limits = cast("list[Object]", yaml.safe_load(settings["data"]["limitador-config.yaml"]))
+    seen = {
+        (limit["namespace"], kind_of(limit), limit["name"], limit["max_value"], limit["seconds"]) for limit in limits
+    }
+    wanted = {(route, *limit) for route in routes_of(deployed.cluster) for limit in limits_of(deployed.scenario)}
+    assert seen == wanted
+    assert len(limits) == len(wanted), "a limit that is there twice counts twice"
+    assert {tuple(limit["variables"]) for limit in limits} == {('descriptors[0]["auth.identity.userid"]',)}
+
+
+def test_the_gateway_filter_asks_authorino_first_and_reports_tokens_last(deployed: Deployed) -> None:
+    sets = deployed.cluster.one("WasmPlugin")["spec"]["pluginConfig"]["actionSets"]
+    assert sets
+    for actions in (each["actions"] for each in sets):
+        services = [action["service"] for action in actions]
+        assert services[:2] == ["auth-service", "ratelimit-service"]
+        assert services[2:] == ["ratelimit-check-service", "ratelimit-report-service"] * (len(services[2:]) // 2)
+        counted = [
+            data["expression"]["value"]
+            for action in actions
+            if action["service"] == "ratelimit-report-service"
+            for conditional in action["conditionalData"]
+            for data in conditional["data"]
+            if data["expression"]["key"] == "ratelimit.hits_addend"
+        ]
+        assert counted
+        assert set(counted) == {'responseBodyJSON("/usage/total_tokens")'}
+
+
+def test_the_real_authorino_and_our_account_of_it_answer_alike(deployed: Deployed) -> None:
+    scenario, cluster, known = deployed.scenario, deployed.cluster, deployed.known
+    world = World.of(cluster.objects, GATEWAY)
+    ours = Authorino(world.keys, world.kuadrant_namespace, known.tokens)
+    paths = Paths(world)
+    hosts = hosts_of(cluster)
+    answers: dict[tuple[str, str], Answer] = {}
+    asked = 0
+    for who, model, request in scenario.requests(known.senders):
+        path = paths.guarded(request, case_matters=True)
+        assert path is not None
+        real = check(cluster.authorino, hosts[path.namespace, path.rule_index], request)
+        verdict = ours.check(effective(world, world.auth, path), request, now=time.time())
+        told = f"{who}, {request.method} {request.host}{request.target}"
+        assert (real.status, code_of(real.body)) == (verdict.status, code_of(verdict.body)), told
+        if verdict.allowed:
+            assert fields_of(real.metadata.get("identity")) == verdict.metadata["identity"], told
+        if request.target.endswith("/chat/completions"):
+            answers[who, model] = real
+        asked += 1
+    assert asked >= (60 if len(scenario.models) > 1 else 25)
+    assert {case: answers[case].status for case in scenario.expected} == scenario.expected
+
+
+_KIND = re.compile(r'"(tokenlimit|limit)\.')
+
+
+def kind_of(limit: Object) -> str:
+    """Whether a limit of Limitador's counts requests (limit) or tokens (tokenlimit)."""
+    found = _KIND.search(limit["conditions"][0])
+    assert found, limit
+    return found[1]
+
+
+def limits_of(scenario: Scenario) -> Iterator[tuple[str, str, int, int]]:
+    """What the tiers say, as Limitador has to have it on each route: what is counted, name, amount, seconds."""
+    for name, tier in scenario.tiers.items():
+        cases = {name: tier} | {f"{name}.{model}": own for model, own in tier.get("models", {}).items()}
+        for limit, allowances in cases.items():
+            for kind, key in (("limit", "requests"), ("tokenlimit", "tokens")):
+                stated = allowances.get(key, [])
+                rates = cast("list[str]", stated if isinstance(stated, list) else [stated])
+                for rate in rates:
+                    if rate != "unlimited":
+                        amount, _, window = rate.split()
+                        yield kind, limit, int(amount), int(window[:-1]) * SECONDS[window[-1]]
+                    elif kind == "tokenlimit":
+                        yield kind, limit, NEVER_REACHED, SECONDS["m"]
+
+
+def routes_of(cluster: Cluster) -> list[str]:
+    """Namespace and name of every route."""
+    return [f"{namespace_of(each)}/{name_of(each)}" for each in cluster.of("HTTPRoute")]
+
+
+def rule_of(config: Object) -> tuple[str, int]:
+    """Namespace and name of the route that an AuthConfig is for, and which of its rules, from 0."""
+    (said,) = config["metadata"]["annotations"].values()
+    route, _, rule = str(said).partition(":")[2].partition("#")
+    return route, int(rule.removeprefix("rule-")) - 1
+
+
+def route_of(config: Object) -> str:
+    """Namespace and name of the route that an AuthConfig is for."""
+    return rule_of(config)[0]
+
+
+def hosts_of(cluster: Cluster) -> dict[tuple[str, int], str]:
+    """What the gateway's filter calls each AuthConfig by, by route and rule."""
+    return {rule_of(each): each["spec"]["hosts"][0] for each in cluster.of("AuthConfig")}
