@@ -111,16 +111,16 @@ def test_kserve_merges_runtime_and_model_as_we_say_it_does(made: dict[str, Body]
         assert _without_defaults(theirs.get(key), ours.get(key)) == ours.get(key), key
 
 
-def _without_defaults(real: Any, wanted: Any) -> Any:  # noqa: ANN401 - any part of a body
+def _without_defaults(real: object, wanted: object) -> object:
     """What is there, as far as somebody asked for it: the API server fills in the rest."""
     if isinstance(real, dict) and isinstance(wanted, dict):
-        fields = cast("Body", real)
-        return {key: _without_defaults(value, wanted[key]) for key, value in fields.items() if key in wanted}
+        fields, asked = cast("Body", real), cast("Body", wanted)
+        return {key: _without_defaults(value, asked[key]) for key, value in fields.items() if key in asked}
     if isinstance(real, list) and isinstance(wanted, list):
-        items, others = cast("list[Any]", real), cast("list[Any]", wanted)
+        items, others = cast("list[object]", real), cast("list[object]", wanted)
         if len(items) == len(others):
             return [_without_defaults(one, other) for one, other in zip(items, others, strict=True)]
-    return real
+    return cast("object", real)
 
 
 def test_kserve_makes_no_routes_and_no_autoscalers_of_its_own(made: dict[str, Body]) -> None:
