@@ -92,8 +92,10 @@ def _looked_at(found: dict[str, Body], name: str) -> bool:
 def test_the_pods_that_kserve_makes_land_on_the_kind_of_node_that_was_asked_for(
     made: dict[str, Body], name: str
 ) -> None:
-    for pod in _pods(made, name):
-        assert str(pod["spec"].get("nodeName")).startswith(ENTRIES[name].nodes), pod.get("status")
+    nodes = [str(pod["spec"]["nodeName"]) for pod in _pods(made, name) if "nodeName" in pod["spec"]]
+    # Of several replicas, some may find the cards taken by the other entries.
+    assert nodes, [pod.get("status") for pod in _pods(made, name)]
+    assert all(node.startswith(ENTRIES[name].nodes) for node in nodes), nodes
 
 
 @pytest.mark.parametrize("name", SERVED)
