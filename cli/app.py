@@ -1071,13 +1071,21 @@ def check(
     context: typer.Context,
     *,
     fast: Annotated[bool, typer.Option("--fast", help="Leave out what needs a control plane; under a minute.")] = False,
+    tier: Annotated[str, typer.Option("--tier", help="Only this: fast, sandbox or conformance.")] = "",
 ) -> None:
-    """Check and test this project. What follows the options goes to pytest, such as `-k limits` or a path."""
+    """Check and test this project. What follows the options goes to pytest, such as `-k limits` or a path.
+
+    The conformance tier has the operators' own programs. With `--tier` they are built where they are missing, which
+    takes some twenty minutes; otherwise it is skipped then.
+    """
 
     def work() -> None:
-        from cli.checks import run  # noqa: PLC0415
+        from cli.checks import Tier, run  # noqa: PLC0415
 
-        _end(run(context.args, fast=fast, console=_console()))
+        if tier and tier not in set(Tier):
+            raise MaasError(f"--tier {tier}: allowed are {', '.join(Tier)}", code=Exit.USAGE)
+        chosen = Tier(tier) if tier else None
+        _end(run(context.args, fast=fast, console=_console(), tier=chosen))
 
     guarded(work)
 

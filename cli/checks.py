@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
@@ -57,18 +58,43 @@ class Group:
         return ", ".join(check.title for check in self.checks)
 
 
-def run(arguments: Sequence[str], *, fast: bool, console: Console) -> Exit:
+class Tier(StrEnum):
+    """A part of the tests that can be run alone."""
+
+    FAST = "fast"
+    """What needs no control plane, with linters and types."""
+    SANDBOX = "sandbox"
+    """A real engine and a real API server, with played operators."""
+    CONFORMANCE = "conformance"
+    """The operators' own programs, which are built first where they are missing."""
+
+
+_TESTS = (*_PYTHON, "pytest", "-m", "sandbox")
+_SANDBOX = Group(
+    (Check("pytest: sandbox", (*_TESTS, "--ignore", "tests/conformance", "tests"), shows_output=True),), 1700
+)
+_CONFORMANCE = Group((Check("pytest: conformance", (*_TESTS, "-rs", "tests/conformance"), shows_output=True),), 600)
+"""Skipped, with a word, where the operators' programs are not built: that takes longer than the tests."""
+
+
+def run(arguments: Sequence[str], *, fast: bool, console: Console, tier: Tier | None = None) -> Exit:
     """Run every check, also after one has failed.
 
     Args:
         arguments: For pytest. When there are any, only pytest runs, with exactly these.
-        fast: Leave the sandbox tier out.
+        fast: Leave out what needs a control plane.
         console: Where to say what runs.
+        tier: Run this tier only.
 
     Returns:
         OK when all is well, FAILED otherwise.
     """
-    groups = [_only(arguments, fast=fast)] if arguments else plan(fast=fast)
+    if tier is not None:
+        groups = of_tier(tier)
+    elif arguments:
+        groups = [_only(arguments, fast=fast)]
+    else:
+        groups = plan(fast=fast)
     expected = sum(group.usually_seconds for group in groups)
     console.note(f"{sum(len(group.checks) for group in groups)} checks, usually {expected:.0f} s on two cores.")
     failed = [title for group in groups for title in failures(group, console)]
@@ -114,9 +140,20 @@ def plan(*, fast: bool) -> list[Group]:
     ]
     if not fast:
         # One after the other: each test brings its own control plane, and two of them share two cores badly.
-        sandbox = Check("pytest: sandbox", (*_PYTHON, "pytest", "-m", "sandbox", "tests"), shows_output=True)
-        groups.append(Group((sandbox,), 1700))
+        groups += [_SANDBOX, _CONFORMANCE]
     return groups
+
+
+def of_tier(tier: Tier) -> list[Group]:
+    """What one tier runs, in order."""
+    match tier:
+        case Tier.FAST:
+            return plan(fast=True)
+        case Tier.SANDBOX:
+            return [_SANDBOX]
+        case Tier.CONFORMANCE:
+            programs = Check("the operators' programs", (*_PYTHON, "cli.build_operators"), shows_output=True)
+            return [Group((programs,), 5), _CONFORMANCE]
 
 
 def failures(group: Group, console: Console) -> list[str]:

@@ -145,6 +145,7 @@ AUTHORINO_OPERATOR = Family("authorino-operator", "v0.26.0")
 # renovate: datasource=github-releases depName=Kuadrant/authorino
 AUTHORINO = Family("authorino", "v0.25.0")
 
+# renovate: datasource=go depName=istio.io/istio
 ISTIO = Family(
     "istio",
     # The module proxy has commits only, no releases: this one is of August 2026.

@@ -93,3 +93,19 @@ def test_one_check_at_a_time_has_the_terminal(*, fast: bool) -> None:
     assert all(sum(each.shows_output for each in group.checks) <= 1 for group in groups)
     sandbox = [group for group in groups if "sandbox" in group.title]
     assert [len(group.checks) for group in sandbox] == ([] if fast else [1]), "control planes share two cores badly"
+
+
+@pytest.mark.parametrize("tier", list(checks.Tier))
+def test_a_tier_can_be_run_alone_and_all_of_them_are_in_the_whole(tier: checks.Tier) -> None:
+    whole = {each.title for group in checks.plan(fast=False) for each in group.checks}
+    alone = {each.title for group in checks.of_tier(tier) for each in group.checks}
+    assert alone - {"the operators' programs"} <= whole
+    assert alone != whole
+
+
+def test_no_test_is_in_two_tiers() -> None:
+    (sandbox,), (conformance,) = (
+        [each.command for group in checks.of_tier(tier) for each in group.checks if "pytest" in each.title]
+        for tier in (checks.Tier.SANDBOX, checks.Tier.CONFORMANCE)
+    )
+    assert sandbox[sandbox.index("--ignore") + 1] == conformance[-1] == "tests/conformance"
