@@ -102,7 +102,7 @@ def _with_keys(tree: Tree, cluster: Cluster, issuer: Issuer) -> Known:
     keys = keys_of(cluster)
     return Known(
         {
-            "nobody": {},
+            "nobody": {"accept": "*/*"},
             "a guess": {"authorization": "Bearer maas-guess-guess-guess-guess-guess-guess"},
             "another scheme": {"authorization": f"Basic {keys['premium']}"},
             "a forger": {"authorization": f"Bearer {keys[min(keys)]}", "x-maas-userid": "premium"},
@@ -128,7 +128,7 @@ def _with_tokens(tree: Tree, cluster: Cluster, issuer: Issuer) -> Known:
     }
     reviews = _accounts(tree)
     senders = {
-        "nobody": {},
+        "nobody": {"accept": "*/*"},
         "free": {"authorization": f"Bearer {keys['free']}"},
         **{who: {"authorization": f"Bearer {token}"} for who, token in tokens.items()},
         **{who: {"authorization": f"Bearer {token}"} for who, (token, _, _) in reviews.items()},
