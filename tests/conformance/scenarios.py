@@ -312,7 +312,11 @@ SCENARIOS: Mapping[str, Scenario] = {
         {"all": {"level": 0, "requests": "7 per 1m", "tokens": "900 per 1h"}},
         ("simulator",),
         {("nobody", "simulator"): 401, ("premium", "simulator"): 200},
-        before=(_issuer(), _wildcard()),
+        before=(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "llm"}},
+            _issuer(),
+            _wildcard(),
+        ),
     ),
 }
 
