@@ -145,12 +145,9 @@ AUTHORINO_OPERATOR = Family("authorino-operator", "v0.26.0")
 # renovate: datasource=github-releases depName=Kuadrant/authorino
 AUTHORINO = Family("authorino", "v0.25.0")
 
+# The module proxy has commits of Istio only, no releases: this one is of August 2026.
 # renovate: datasource=go depName=istio.io/istio
-ISTIO = Family(
-    "istio",
-    # The module proxy has commits only, no releases: this one is of August 2026.
-    "v0.0.0-20260827124520-eed52ebb66ad",
-)
+ISTIO = Family("istio", "v0.0.0-20260827124520-eed52ebb66ad")
 # renovate: datasource=github-releases depName=kserve/kserve
 KSERVE = Family("kserve", "v0.15.2")
 # renovate: datasource=github-releases depName=cert-manager/cert-manager
