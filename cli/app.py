@@ -356,6 +356,47 @@ def diff(
 
 
 @app.command(epilog=HELP)
+def bench(
+    rounds: Annotated[int, typer.Option("--rounds", min=0, help="Rounds of the comparison; 0 leaves it out.")] = 3,
+    models: Annotated[
+        str, typer.Option("--models", help="Numbers of models for the series; empty leaves it out.")
+    ] = "1,10",
+    users: Annotated[str, typer.Option("--users", help="Numbers of users for the series.")] = "10,100",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for performance.md, .json and .svg. [.maas/bench]")
+    ] = None,
+) -> None:
+    """Measure this program side by side with a bare one, Helm and kubectl, and how its work grows.
+
+    In sandboxes of its own, some minutes on a quiet machine. `--out docs` brings docs/performance.md up to date.
+    """
+
+    def work() -> None:
+        from benchmarks.measure import BenchError  # noqa: PLC0415
+        from benchmarks.report import write  # noqa: PLC0415
+        from benchmarks.suite import Plan, bench  # noqa: PLC0415
+        from cli.paths import home  # noqa: PLC0415
+
+        console = _console()
+        plan = Plan(rounds, _numbers(models, "--models"), _numbers(users, "--users"))
+        try:
+            results = bench(plan, console.note)
+        except BenchError as error:
+            raise MaasError(str(error)) from error
+        for path in write(results, of_user(out) if out else home() / "bench"):
+            typer.echo(path)
+
+    guarded(work)
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not all(word.isdecimal() for word in words):
+        raise typer.BadParameter(f"{text!r} is no list of numbers such as 1,10,100", param_hint=option)
+    return [int(word) for word in words]
+
+
+@app.command(epilog=HELP)
 def graph(
     stack: Stack = "sandbox",
     format_: Annotated[

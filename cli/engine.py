@@ -5,7 +5,8 @@ import runpy
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,16 @@ class Engine(PulumiCommand):
         path = os.pathsep.join([str(program.parent), environment.get("PATH", kept.get("PATH", ""))])
         self._environment = {**kept, **environment, "PATH": path, OWNER: owner_mark()}
         self._running: subprocess.Popen[str] | None = None
+
+    @contextmanager
+    def with_environment(self, variables: Mapping[str, str]) -> Generator[None]:
+        """Run what is run meanwhile with these variables, too."""
+        before = self._environment
+        self._environment = {**before, **variables}
+        try:
+            yield
+        finally:
+            self._environment = before
 
     def run(  # noqa: PLR0913 - the SDK's signature, and one
         self,

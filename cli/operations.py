@@ -17,7 +17,7 @@ import pulumi
 from pulumi.automation.errors import CommandError
 from rich.prompt import Confirm
 
-from cli import composed, drift, leftovers, policies, recovery, same_cluster, summary
+from cli import composed, drift, leftovers, policies, recovery, same_cluster, summary, unsaved
 from cli.calls import Service
 from cli.console import Console
 from cli.engine import Engine, Session
@@ -29,12 +29,14 @@ from cli.lock import held
 from cli.paths import ROOT
 from cli.provider import Choice, attached
 from cli.recorder import Recording, RecordingError, record
+from cli.recovery import Backend
 from cli.stackfile import SANDBOX, mapping, stack_config
 from cli.state import BACKUPS, care
 from cli.summary import Summary
 from cli.target import Target, ambient_kubeconfig, of_sandbox, of_stack
 from cli.tracker import Diagnostic, Tracker
 from cli.tryout import Tryout, try_out
+from cli.unsaved import Note, Ref
 from cli.urns import layer_of
 from sandbox import lifecycle
 from sandbox.instance import Sandbox, SandboxError
@@ -94,6 +96,7 @@ class Command:
             with self._opened() as (target, session):
                 self._require_running(target)
                 self._run("Preview", recording_counts(recording), lambda t: session.preview(t.on_event, packs))
+                self._say_what_would_be_swept(target, recording)
             for each in self._tracker.warnings if with_policies else ():
                 self.console.note(each.message)
             return self._changes("would be", expect_no_changes=expect_no_changes)
@@ -122,7 +125,8 @@ class Command:
             with self._opened(create=False) as (target, session), self._kept(target, "destroy"):
                 self._require_running(target)
                 self._confirm(f"Delete everything that stack {target.stack} has on its cluster?", target)
-                self._run("Destroy", state_counts(target), lambda t: session.destroy(t.on_event))
+                with self._saving(target, session, None):
+                    self._run("Destroy", state_counts(target), lambda t: session.destroy(t.on_event))
                 self._look_for_leftovers(target)
             self._say(f"Destroyed: {summary.counts(self._tracker.changes)}.")
             self._say_leftovers()
@@ -173,8 +177,11 @@ class Command:
             if target.sandbox is None and not self.options.yes:
                 self._run("Preview", recording_counts(recording), lambda t: session.preview(t.on_event))
                 self._show_changes("would be")
+                self._say_what_would_be_swept(target, recording)
                 self._confirm(f"Deploy stack {target.stack}?", target)
-            self._run("Up", recording_counts(recording), lambda t: session.up(t.on_event, refresh=refresh))
+            with self._saving(target, session, recording) as unknown:
+                refresh = refresh or unknown
+                self._run("Up", recording_counts(recording), lambda t: session.up(t.on_event, refresh=refresh))
             if target.sandbox:
                 _remember_cluster(target)
             else:
@@ -186,6 +193,64 @@ class Command:
             if not self.options.json:
                 summary.show(self.console.out, summary.closing(self._tracker.outputs, self._hints(target, tried)))
         return Exit.OK
+
+    # Runs that write their state once, and what a killed one has left.
+
+    @contextmanager
+    def _saving(self, target: Target, session: Session, recording: Recording | None) -> Generator[bool]:
+        """Have the engine write the state once where that is worth it, and put right what an earlier such run left.
+
+        Yields whether the state may not be what is on the cluster, so that one has to look first.
+        """
+        earlier = Note.find(target.backend)
+        if earlier:
+            self.console.note(
+                "An earlier run was ended before it wrote its state: looking at what is really there, adopting it."
+            )
+        backend = target.backend
+        if backend is None or not unsaved.writes_once(backend, recording):
+            yield earlier is not None
+        else:
+            once = unsaved.Once(backend, recording)
+            once.begin()
+            try:
+                with session.engine.with_environment({unsaved.ENGINE_VARIABLE: "true"}):
+                    yield earlier is not None
+            finally:
+                if once.saved and earlier is None:
+                    once.forget()
+        if backend and earlier:
+            self._sweep(target, backend, earlier)
+
+    def _sweep(self, target: Target, backend: Backend, note: Note) -> None:
+        """Delete what an earlier run made, that is in no state and that nobody wants."""
+        left = note.left(unsaved.refs_in(backend))
+
+        async def work() -> list[Ref]:
+            async with Kube.connect(*self._cluster(target)) as kube:
+                return await unsaved.sweep(kube, target.stack, left)
+
+        swept = asyncio.run(work()) if left else []
+        if swept:
+            self._say(f"Deleted, of a run that was killed: {', '.join(map(str, swept))}.")
+        note.forget()
+
+    def _say_what_would_be_swept(self, target: Target, recording: Recording) -> None:
+        note = Note.find(target.backend)
+        if note is None or target.backend is None:
+            return
+        self.console.note(
+            "An earlier run was ended before it wrote its state. `up` looks at what is really there first, and adopts "
+            "what it made: less may change than is shown here."
+        )
+        left = note.left(unsaved.refs_in(target.backend), unsaved.refs_of(recording))
+
+        async def look() -> list[Ref]:
+            async with Kube.connect(*self._cluster(target), retry=_QUICKLY) as kube:
+                return [each for each, _ in await unsaved.present(kube, target.stack, left)]
+
+        if swept := asyncio.run(look()) if left else []:
+            self.console.note(f"It would delete, of that run: {', '.join(map(str, swept))}.")
 
     def _tried_out(self, target: Target) -> Tryout | None:
         """In a sandbox requests are answered: see that they are, and that those without a key are not."""
@@ -242,7 +307,8 @@ class Command:
                 failures.append(error)
 
         giver = threading.Thread(target=give_keys, name="keys", daemon=True)
-        if missing and start:
+        if missing:
+            # A preview needs them as well: keys of users who have gone are refused.
             giver.start()
         if start:
             lifecycle.up(target.sandbox, self.console)
@@ -320,8 +386,9 @@ class Command:
                 attached(self.options.provider, target, program, self.console) as extra,
             ):
                 session = self._session(target, program, extra)
-                self._run("Destroy", state_counts(target), lambda tracker: session.destroy(tracker.on_event))
-        except (MaasError, CommandError, ToolError) as error:
+                with self._saving(target, session, None):
+                    self._run("Destroy", state_counts(target), lambda tracker: session.destroy(tracker.on_event))
+        except (MaasError, CommandError, ToolError, ApiError) as error:
             if isinstance(error, MaasError) and error.code is Exit.INTERRUPTED:
                 raise
             self.console.note(

@@ -123,9 +123,13 @@ class Backend:
         """How many operations the last run left half done."""
         return len(pending(self.export() or {}))
 
+    def resources(self) -> list[dict[str, Any]]:
+        """What the state has, but for the stack itself; what is secret in it stays encrypted."""
+        return resources(self.export() or {})
+
     def urns(self) -> list[str]:
-        """The resources that the state has, but for the stack itself."""
-        return [str(each.get("urn", "")) for each in resources(self.export() or {})]
+        """The URNs of these."""
+        return [str(each.get("urn", "")) for each in self.resources()]
 
 
 def recover(backend: Backend, reporter: Reporter, words: str = "") -> None:

@@ -33,11 +33,13 @@ class Summary:
     errors: Sequence[Diagnostic] = ()
     left: Sequence[Leftover] = ()
     """CRDs of operators that are gone."""
+    took: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Seconds of each resource, waits included, by URN."""
 
     @classmethod
     def of(cls, tracker: Tracker, seconds: float, code: Exit = Exit.OK) -> "Summary":
         """Take over what the tracker has collected."""
-        return cls(code, seconds, tracker.changes, tracker.steps, tracker.outputs, tracker.errors)
+        return cls(code, seconds, tracker.changes, tracker.steps, tracker.outputs, tracker.errors, took=tracker.took)
 
     def as_json(self) -> str:
         """For scripts. Secrets are already redacted."""
@@ -53,6 +55,7 @@ class Summary:
                     "layer": step.layer,
                     "diff": list(step.diff),
                     **({"failed": True} if step.failed else {}),
+                    **({"seconds": round(self.took[step.urn], 2)} if step.urn in self.took else {}),
                 }
                 for step in self.steps
             ],

@@ -99,6 +99,8 @@ class Tracker:
         self._clock = clock
         self._lock = threading.RLock()
         self._steps: dict[tuple[str, str], Step] = {}
+        self.took: dict[str, float] = {}
+        """Seconds from the beginning of a resource's operation to its end, waits included, by URN."""
         self._diagnostics: dict[Diagnostic, None] = {}
 
     @property
@@ -176,8 +178,10 @@ class Tracker:
         self._note(step)
         layer = self._layer(step.urn)
         # A component's outputs are announced a second time; only what was begun ends.
-        if layer.waiting.pop(step.urn, None) is not None:
+        begun = layer.waiting.pop(step.urn, None)
+        if begun is not None:
             layer.finished |= {step.urn}
+            self.took[step.urn] = self._clock() - begun[1]
 
     def _fail(self, step: StepEventMetadata) -> None:
         layer = self._layer(step.urn)

@@ -1,1 +1,0 @@
-"""Measurements, run by hand: what they find is in docs/. Nothing here is a test."""
