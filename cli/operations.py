@@ -38,6 +38,9 @@ from cli.tracker import Diagnostic, Tracker
 from cli.tryout import Tryout, try_out
 from cli.unsaved import Note, Ref
 from cli.urns import layer_of
+from config.problems import ConfigError
+from config.settings import Settings
+from config.source import parsed
 from sandbox import lifecycle
 from sandbox.instance import Sandbox, SandboxError
 from sandbox.kube import ApiError, Kube, Retry
@@ -91,12 +94,12 @@ class Command:
         """Show what `up` would do; with the policy pack, also what its rules say of it."""
 
         def work() -> Exit:
-            recording = self.check()
+            self._check_settings()
             packs = [policies.pack()] if with_policies else []
             with self._opened() as (target, session):
                 self._require_running(target)
-                self._run("Preview", recording_counts(recording), lambda t: session.preview(t.on_event, packs))
-                self._say_what_would_be_swept(target, recording)
+                self._run("Preview", state_counts(target), lambda t: session.preview(t.on_event, packs))
+                self._say_what_would_be_swept(target)
             for each in self._tracker.warnings if with_policies else ():
                 self.console.note(each.message)
             return self._changes("would be", expect_no_changes=expect_no_changes)
@@ -152,16 +155,27 @@ class Command:
 
     def check(self) -> Recording:
         """Run the program on the stack's settings alone: what is wrong with them is said before anything is touched."""
-        kind = self.options.kind
-        if kind:
-            kind.compose()
-        values, secrets = stack_config(self.options.stack, kind.project) if kind else stack_config(self.options.stack)
+        values, secrets = self._config()
         try:
             return record(self.options.stack, values, secrets)
         except pulumi.RunError as error:
             raise MaasError(str(error), code=Exit.CONFIG) from error
         except RecordingError as error:
             raise MaasError(str(error)) from error
+
+    def _check_settings(self) -> None:
+        """Say what is wrong with the settings without a run of the whole program: the engine is about to run it."""
+        values, secrets = self._config()
+        try:
+            Settings.load(self.options.stack, parsed(values), {key.removeprefix("maas:") for key in secrets})
+        except ConfigError as error:
+            raise MaasError(str(error), code=Exit.CONFIG) from error
+
+    def _config(self) -> tuple[dict[str, str], frozenset[str]]:
+        kind = self.options.kind
+        if kind:
+            kind.compose()
+        return stack_config(self.options.stack, kind.project) if kind else stack_config(self.options.stack)
 
     def _up(self) -> Exit:
         self._require_answer()
@@ -177,7 +191,7 @@ class Command:
             if target.sandbox is None and not self.options.yes:
                 self._run("Preview", recording_counts(recording), lambda t: session.preview(t.on_event))
                 self._show_changes("would be")
-                self._say_what_would_be_swept(target, recording)
+                self._say_what_would_be_swept(target)
                 self._confirm(f"Deploy stack {target.stack}?", target)
             with self._saving(target, session, recording) as unknown:
                 refresh = refresh or unknown
@@ -235,7 +249,7 @@ class Command:
             self._say(f"Deleted, of a run that was killed: {', '.join(map(str, swept))}.")
         note.forget()
 
-    def _say_what_would_be_swept(self, target: Target, recording: Recording) -> None:
+    def _say_what_would_be_swept(self, target: Target) -> None:
         note = Note.find(target.backend)
         if note is None or target.backend is None:
             return
@@ -243,7 +257,7 @@ class Command:
             "An earlier run was ended before it wrote its state. `up` looks at what is really there first, and adopts "
             "what it made: less may change than is shown here."
         )
-        left = note.left(unsaved.refs_in(target.backend), unsaved.refs_of(recording))
+        left = note.left(unsaved.refs_in(target.backend), unsaved.refs_of(self.check()))
 
         async def look() -> list[Ref]:
             async with Kube.connect(*self._cluster(target), retry=_QUICKLY) as kube:
