@@ -38,9 +38,8 @@ from cli.tracker import Diagnostic, Tracker
 from cli.tryout import Tryout, try_out
 from cli.unsaved import Note, Ref
 from cli.urns import layer_of
+from config import source
 from config.problems import ConfigError
-from config.settings import Settings
-from config.source import parsed
 from sandbox import lifecycle
 from sandbox.instance import Sandbox, SandboxError
 from sandbox.kube import ApiError, Kube, Retry
@@ -167,7 +166,7 @@ class Command:
         """Say what is wrong with the settings without a run of the whole program: the engine is about to run it."""
         values, secrets = self._config()
         try:
-            Settings.load(self.options.stack, parsed(values), {key.removeprefix("maas:") for key in secrets})
+            source.load(self.options.stack, values, {key.removeprefix("maas:") for key in secrets})
         except ConfigError as error:
             raise MaasError(str(error), code=Exit.CONFIG) from error
 
