@@ -123,7 +123,7 @@ class Backend:
         """How many operations the last run left half done."""
         return len(pending(self.export() or {}))
 
-    def resources(self) -> list[dict[str, Any]]:
+    def resources(self) -> list[Mapping[str, Any]]:
         """What the state has, but for the stack itself; what is secret in it stays encrypted."""
         return resources(self.export() or {})
 
