@@ -24,12 +24,18 @@ def record_objects(file: Path) -> None:
     from cli.recorder import record, stack_config  # noqa: PLC0415 - not for the floor itself
 
     recording = record("sandbox", *stack_config("sandbox"))
-    custom = {each.urn: each for each in recording.resources if each.request.custom}
+    known = {each.urn: each for each in recording.resources}
+    custom = {urn: each for urn, each in known.items() if each.request.custom}
     order: dict[str, None] = {}
+
+    def needs(urn: str) -> list[str]:
+        """What it depends on, and what the components around it do."""
+        each = known[urn]
+        return [*each.dependencies, *(needs(each.parent) if each.parent in known else [])]
 
     def add(urn: str) -> None:
         if urn in custom and urn not in order:
-            for each in custom[urn].dependencies:
+            for each in needs(urn):
                 add(each)
             order[urn] = None
 
@@ -46,7 +52,7 @@ def record_objects(file: Path) -> None:
                 "name": each.name,
                 "inputs": dict(each.inputs),
                 "secrets": sorted({path.partition(".")[0] for path in each.secrets}),
-                "after": sorted({places[name] for name in each.dependencies if name in places}),
+                "after": sorted({places[name] for name in needs(urn) if name in places}),
                 "provider": places.get(each.provider.rpartition("::")[0]),
                 "deleteBeforeReplace": request.deleteBeforeReplace,
                 "retainOnDelete": request.retainOnDelete,

@@ -53,5 +53,9 @@ def longest(took: Mapping[str, float], waits: Mapping[str, frozenset[str]]) -> t
 
 
 def _waits_for(resource: Mapping[str, Any]) -> frozenset[str]:
+    """What it depends on, and its parent, which is made after all that the parent depends on."""
+    parent = [resource["parent"]] if resource.get("parent") else []
     by_property: Mapping[str, list[str]] = resource.get("propertyDependencies") or {}
-    return frozenset([*(resource.get("dependencies") or []), *(urn for urns in by_property.values() for urn in urns)])
+    return frozenset(
+        [*parent, *(resource.get("dependencies") or []), *(urn for urns in by_property.values() for urn in urns)]
+    )
