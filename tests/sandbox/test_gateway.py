@@ -17,6 +17,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from sandbox import processes
 from sandbox.gateway import process
 from sandbox.kube import Kube
+from tests.openai_errors import refused
 from tests.sandbox.test_main_road import UP_SECONDS, Tree, in_cluster
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
@@ -28,7 +29,7 @@ TIERS = {
     "many": {"level": 2, "requests": "100000 per 1h", "tokens": "10000000 per 1h"},
 }
 USERS = {
-    **dict.fromkeys(("ada", "bob", "hal", "ida", "flo"), "few"),
+    **dict.fromkeys(("ada", "bob", "hal", "ida", "flo", "tim"), "few"),
     **dict.fromkeys(("cleo", "dan", "jon", "kim"), "short"),
     **dict.fromkeys(("eve", "gil"), "many"),
 }
@@ -127,6 +128,22 @@ def test_the_request_that_crosses_a_token_limit_is_the_last_that_is_answered(
     assert time.monotonic() < ends, "the machine was too slow for this window: nothing was proved"
     time.sleep(ends - time.monotonic())
     assert chat(one, stream=stream) == 200
+
+
+def test_refusals_are_the_clients_own_exceptions(tree: Tree) -> None:
+    """401, 403 and 429; each of them more closely in tests/unit/gateway/test_openai_client.py."""
+    assert refused(openai.AuthenticationError, client(tree, "nobody").models.list).code == "invalid_api_key"
+    eve = of(tree, "eve")
+    forged = {"x-maas-userid": "ada"}
+    denied = refused(openai.PermissionDeniedError, lambda: eve.models.list(extra_headers=forged))
+    assert denied.code == "forged_identity"
+    tim = of(tree, "tim")
+    assert [chat(tim) for _ in range(3)] == [200] * 3
+
+    def ask() -> object:
+        return tim.chat.completions.create(model="simulator-model", messages=[{"role": "user", "content": "?"}])
+
+    assert refused(openai.RateLimitError, ask).code == "rate_limit_exceeded"
 
 
 def test_each_model_answers_under_its_own_name_with_counters_of_its_own(tree: Tree) -> None:
