@@ -18,6 +18,7 @@ _CODE = re.compile(r"`(\./maas [^`\n]+)`")
 _COMMAND = re.compile(r"^(\./maas|pulumi|kubectl|oc|curl|helm|git|export|eval|for|[A-Z_]+=|\.venv/bin/python)\b")
 
 NOT_RUN: tuple[tuple[str, str], ...] = (
+    (r"^\./maas bench", "measures for many minutes, in sandboxes of its own"),
     (
         r"^\./maas (up|preview|refresh|destroy|doctor|bill|usage|token|chat|status)\b.*--stack (dev|ocp)",
         "the stack's cluster",
