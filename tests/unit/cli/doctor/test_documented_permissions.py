@@ -14,19 +14,28 @@ from config.settings import SECRET_KEYS, Settings
 from config.source import parsed
 from tests.variants import VARIANTS
 
-ROLE = Path(__file__).resolve().parents[4] / "docs" / "platforms" / "deployer.yaml"
+PLATFORMS = Path(__file__).resolve().parents[4] / "docs" / "platforms"
+ROLES = (PLATFORMS / "deployer.yaml", PLATFORMS / "reader.yaml")
 OPERATORS = ("gatewayApi", "certManager", "serviceMesh", "kserve", "kuadrant", "monitoring", "grafana")
 CHANGE = {"get", "list", "watch", "patch"}
-OWN = CHANGE | {"create", "update", "delete"}
+OWN = CHANGE | {"create", "delete"}
+READ = {"get", "list"}
+LOOK = READ | {"watch"}
+WAITS = {("", "pods"), ("", "endpoints"), ("", "events"), ("apps", "replicasets")}
+"""What the official provider lists and watches while it waits for workloads and Services (provider/pkg/await)."""
+KINDS = ("apiextensions.k8s.io", "customresourcedefinitions")
+"""What the doctor finds out with which kinds there are, and at which versions."""
+CUSTOM_HOST = ("route.openshift.io", "routes/custom-host")
+"""No kind: what OpenShift asks for to set a Route's host."""
 ONLY_FOR_ADMINISTRATORS = {"original-scc"}
 """Variants that the page says need cluster-admin."""
-DEPLOYER, STEPS = "maas-deployer", "maas-deployer-steps"
+DEPLOYER, STEPS, READER = "maas-deployer", "maas-deployer-steps", "maas-reader"
 
 
 def allowed(*roles: str) -> dict[tuple[str, str], set[str]]:
     """What the roles of these names allow; what is limited to named objects counts as allowed."""
     result: dict[tuple[str, str], set[str]] = {}
-    for role in yaml.safe_load_all(ROLE.read_text()):
+    for role in (each for path in ROLES for each in yaml.safe_load_all(path.read_text())):
         for rule in role["rules"] if role["metadata"]["name"] in roles else ():
             for group in rule["apiGroups"]:
                 for resource in rule["resources"]:
@@ -51,6 +60,7 @@ def recordings() -> Iterator[tuple[str, Recording, Settings]]:
         if name == "plain":
             sections["maas:limiter"] = {"storage": "redis", "redis": {}}
             sections["maas:identity"] = {"keycloak": {"users": {"alice": {"tier": "free"}}}}
+            sections.setdefault("maas:observability", {})["grafana"] = {"instance": "managed"}
         for operator in OPERATORS:
             sections["maas:platform"].setdefault(operator, {})["install"] = "preinstalled"
         sections["maas:platform"]["monitoring"].pop("userWorkload", None)
@@ -86,6 +96,30 @@ def test_the_doctor_may_read_everything_that_it_lists(recorded: list[tuple[str, 
         if name not in ONLY_FOR_ADMINISTRATORS:
             for each in listings(settings, recording.objects):
                 assert "list" in rights.get(resource(each.api_version, each.kind), set()), f"{name}: {each}"
+
+
+def test_the_deployer_has_no_right_that_no_stack_uses(recorded: list[tuple[str, Recording, Settings]]) -> None:
+    objects = [each for _, made, _ in recorded for each in made.objects]
+    written = {resource(each.api_version, each.kind) for each in objects}
+    own = {resource(each.api_version, each.kind) for each in objects if not each.is_patch}
+    listed = {each for _, made, settings in recorded for each in listings(settings, made.objects)}
+    looked_at = {resource(each.api_version, each.kind) for each in listed} | WAITS | {KINDS}
+    too_much = {
+        what: excess
+        for what, verbs in allowed(DEPLOYER).items()
+        if what != CUSTOM_HOST
+        and (
+            excess := verbs
+            - (OWN if what in own else CHANGE if what in written else LOOK if what in looked_at else set())
+        )
+    }
+    assert sorted(too_much.items()) == [], "no stack needs it"
+
+
+def test_the_reader_may_read_what_the_deployer_may_and_do_nothing_else() -> None:
+    reads, deploys = allowed(READER), allowed(DEPLOYER)
+    assert set(reads) == set(deploys) - {CUSTOM_HOST, ("", "events")}, "events are for waits"
+    assert {what: verbs for what, verbs in reads.items() if verbs != READ} == {}
 
 
 def test_the_deployer_gets_no_right_to_give_rights() -> None:
