@@ -1112,7 +1112,7 @@ def check(
     context: typer.Context,
     *,
     fast: Annotated[bool, typer.Option("--fast", help="Leave out what needs a control plane; under a minute.")] = False,
-    tier: Annotated[str, typer.Option("--tier", help="Only this: fast, sandbox or conformance.")] = "",
+    tier: Annotated[str, typer.Option("--tier", help="Only this: fast, sandbox, conformance or faults.")] = "",
 ) -> None:
     """Check and test this project. What follows the options goes to pytest, such as `-k limits` or a path.
 

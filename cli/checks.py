@@ -67,6 +67,8 @@ class Tier(StrEnum):
     """A real engine and a real API server, with played operators."""
     CONFORMANCE = "conformance"
     """The operators' own programs, which are built first where they are missing."""
+    FAULTS = "faults"
+    """Everything that goes wrong; the sandbox tier has a part of it."""
 
 
 _TESTS = (*_PYTHON, "pytest", "-m", "sandbox")
@@ -154,6 +156,9 @@ def of_tier(tier: Tier) -> list[Group]:
         case Tier.CONFORMANCE:
             programs = Check("the operators' programs", (*_PYTHON, "cli.build_operators"), shows_output=True)
             return [Group((programs,), 5), _CONFORMANCE]
+        case Tier.FAULTS:
+            command = ("env", "MAAS_TEST_FAULTS=all", *_TESTS, "tests/faults")
+            return [Group((Check("pytest: faults", command, shows_output=True),), 1800)]
 
 
 def failures(group: Group, console: Console) -> list[str]:

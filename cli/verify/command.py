@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import typer
 
-from cli import same_cluster
 from cli.bill.command import find_api
 from cli.bill.statement import source_of
 from cli.calls import Service, given_key
@@ -104,14 +103,14 @@ def run(options: Options, console: Console) -> Exit:
 
 
 def _check(options: Options) -> None:
-    given = [("--url", options.url)] if options.url else []
-    for option, url in (*given, *(("--direct", each) for each in options.direct)):
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"}:
-            raise MaasError(f"{option} {url}: not an address that begins with http:// or https://", code=Exit.USAGE)
-        if options.stack == SANDBOX and parts.hostname not in _LOOPBACK:
+    if options.url and urlsplit(options.url).scheme not in {"http", "https"}:
+        raise MaasError(f"--url {options.url}: not an address that begins with http:// or https://", code=Exit.USAGE)
+    for url in options.direct:
+        if urlsplit(url).scheme not in {"http", "https"}:
+            raise MaasError(f"--direct {url}: not an address that begins with http:// or https://", code=Exit.USAGE)
+        if options.stack == SANDBOX and urlsplit(url).hostname not in _LOOPBACK:
             raise MaasError(
-                f"{option} {url}: the sandbox's addresses are nobody's; only loopback is connected to.", code=Exit.USAGE
+                f"--direct {url}: the sandbox's addresses are nobody's; only loopback is connected to.", code=Exit.USAGE
             )
 
 
@@ -184,9 +183,6 @@ class Run:
         )
         kube = await self._cluster(settings, stack)
         if kube is not None:
-            if service.target.sandbox is None:
-                context = settings.cluster.context or None
-                await asyncio.to_thread(same_cluster.require, service.target, lambda: (self._kubeconfig(), context))
             means = replace(means, cluster=kube, keys=await self._keys(kube, settings, stack))
             if options.allow_disruption:
                 means = replace(means, limiter=ClusterLimiter(kube, settings))

@@ -87,6 +87,14 @@ def test_an_interrupt_ends_what_runs_beside(monkeypatch: pytest.MonkeyPatch, con
     assert time.monotonic() - began < 30
 
 
+def test_the_faults_are_run_whole_by_their_tier_and_in_part_by_the_sandboxs() -> None:
+    [group] = checks.of_tier(checks.Tier.FAULTS)
+    [only] = group.checks
+    assert only.command[:2] == ("env", "MAAS_TEST_FAULTS=all")
+    assert only.command[-1] == "tests/faults"
+    assert (checks.ROOT / only.command[-1]).is_dir()
+
+
 @pytest.mark.parametrize("fast", [True, False])
 def test_one_check_at_a_time_has_the_terminal(*, fast: bool) -> None:
     groups = checks.plan(fast=fast)
@@ -95,7 +103,7 @@ def test_one_check_at_a_time_has_the_terminal(*, fast: bool) -> None:
     assert [len(group.checks) for group in sandbox] == ([] if fast else [1]), "control planes share two cores badly"
 
 
-@pytest.mark.parametrize("tier", list(checks.Tier))
+@pytest.mark.parametrize("tier", sorted(set(checks.Tier) - {checks.Tier.FAULTS}))
 def test_a_tier_can_be_run_alone_and_all_of_them_are_in_the_whole(tier: checks.Tier) -> None:
     whole = {each.title for group in checks.plan(fast=False) for each in group.checks}
     alone = {each.title for group in checks.of_tier(tier) for each in group.checks}

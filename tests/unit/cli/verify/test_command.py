@@ -1,6 +1,5 @@
 """The command itself, on a double: no cluster, no users of its own."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -12,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.app import app
-from cli.exits import Exit, MaasError
+from cli.exits import Exit
 from cli.recorder import record, stack_config
 from cli.verify import command
 from enforcement.objects import Object
@@ -83,30 +82,9 @@ def test_what_cannot_be_asked_for_is_a_usage_error() -> None:
 
 
 def test_the_sandboxs_pretend_addresses_are_never_connected_to() -> None:
-    for option in ("--direct", "--url"):
-        done = runner.invoke(app, ["verify", option, "http://10.0.0.1:8080"])
-        assert done.exit_code == Exit.USAGE
-        assert "only loopback" in done.output
-
-
-def test_nothing_is_asked_or_made_where_the_kubeconfig_leads_to_another_cluster(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Untouched:
-        """A cluster of which nothing is wanted."""
-
-    async def cluster(*_: object) -> Untouched:
-        await asyncio.sleep(0)
-        return Untouched()
-
-    def require(*_: object) -> None:
-        raise MaasError("The kubeconfig leads to another cluster")
-
-    monkeypatch.setattr(command.Run, "_cluster", cluster)
-    monkeypatch.setattr(command.same_cluster, "require", require)
-    done = runner.invoke(app, ["verify", "--stack", "dev", "--make-users"])
-    assert done.exit_code == Exit.FAILED
-    assert "leads to another cluster" in done.output
+    done = runner.invoke(app, ["verify", "--direct", "http://10.0.0.1:8080"])
+    assert done.exit_code == Exit.USAGE
+    assert "only loopback" in done.output
 
 
 def test_users_are_not_made_without_a_cluster() -> None:
