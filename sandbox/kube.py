@@ -646,7 +646,8 @@ class Kube:
         content_type: str = "application/json",
     ) -> httpx.Response:
         """Send until answered, within the bounds of `Retry`; returns only successful responses."""
-        content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        # An apply is read as YAML, which does not know JSON's escapes of two halves for one letter.
+        content = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         headers = {"Content-Type": content_type} if content is not None else {}
         repeatable = method != "POST" or "dryRun" in (params or {})
         started = time.monotonic()

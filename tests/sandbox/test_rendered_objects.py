@@ -98,7 +98,10 @@ def test_every_object_of_stacks_at_random_passes_strict_validation(kubeconfig: P
         text = data.draw(layouts(sections))
         for each in record(rules.STACK, *rules.read(text.encode())).objects:
             body = copy.deepcopy(dict(each.body))
-            if each.kind not in WITHOUT_CRD:
+            if body.get("type") == "kubernetes.io/dockerconfigjson":  # the API server wants JSON, and reads no further
+                body["stringData"] = dict.fromkeys(body["stringData"], "{}")
+            # A patch is part of an object that somebody else makes.
+            if each.kind not in WITHOUT_CRD and not each.is_patch:
                 bodies.setdefault(json.dumps(body, sort_keys=True), (text, body))
 
     async def refusals() -> list[str]:

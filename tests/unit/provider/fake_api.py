@@ -1,6 +1,7 @@
 """An API server just good enough to be broken on purpose: real sockets, objects in memory, scripted faults."""
 
 import json
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Generator
@@ -119,7 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(split.query).items()}
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
+        content = self.rfile.read(length)
+        body = json.loads(content) if length else None
         method = f"WATCH {self.command}".removesuffix(" GET") if "watch" in query else self.command
         self.api.requests.append((method, split.path, query, body))
         waiting = self.api.faults[method, split.path]
@@ -135,6 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.stream(fault)
             case None if method == "WATCH":
                 self.stream(Stream(hold=5))
+            case None if self.command == "PATCH" and re.search(rb"\\u[dD][89abAB]", content):
+                # An apply is read as YAML, in which half a letter is none.
+                self.send(400, _status("BadRequest", "yaml: found invalid Unicode character escape code", ()), ())
             case None:
                 self.send(*self.api.answer(self.command, split.path, query, body), ())
 

@@ -93,6 +93,12 @@ def test_repeats_are_bounded_and_the_last_answer_is_told(api: FakeApi, fake_kube
     assert api.sent("PATCH") == 3
 
 
+def test_letters_outside_of_the_first_plane_of_unicode_can_be_applied(fake_kubeconfig: Path) -> None:
+    body = {**CONFIG_MAP, "data": {"team": "\U0001f600 \U00026d58"}}
+    found = run(fake_kubeconfig, lambda kube: kube.apply(body, field_manager="m"))
+    assert found["data"] == body["data"]
+
+
 def test_a_refusal_that_no_repeat_can_cure_is_told_at_once(api: FakeApi, fake_kubeconfig: Path) -> None:
     api.faults["PATCH", PATH] = [Refuse(409, "Conflict", "conflict", causes=((".data.k", 'conflict with "x"'),))]
     with pytest.raises(ApiError) as error:
