@@ -73,7 +73,7 @@ def tutorial(checkout: Path, environment: Mapping[str, str]) -> Generator[list[s
     try:
         done = run(script, checkout, environment)
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        yield re.split(rf"^{MARK}\d+\n", done.stdout, flags=re.MULTILINE)[1:]
+        yield re.split(rf"{MARK}\d+\n", done.stdout)[1:]
     finally:
         run("./maas down", checkout, environment)
 
