@@ -69,7 +69,8 @@ def tutorial(checkout: Path, environment: Mapping[str, str]) -> Generator[list[s
     assert "./maas diff" in steps[6], "the edit stands before the sixth step"
     steps[6] = edit + steps[6]
     steps.insert(-1, SHARED)
-    script = "".join(f"echo '{MARK}{number}'\n{step}" for number, step in enumerate(steps))
+    # What is for people goes to the error output when no terminal is there; the reader has both before them.
+    script = "exec 2>&1\n" + "".join(f"echo '{MARK}{number}'\n{step}" for number, step in enumerate(steps))
     try:
         done = run(script, checkout, environment)
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
