@@ -103,12 +103,11 @@ def test_one_check_at_a_time_has_the_terminal(*, fast: bool) -> None:
     assert [len(group.checks) for group in sandbox] == ([] if fast else [1]), "control planes share two cores badly"
 
 
-@pytest.mark.parametrize("tier", sorted(set(checks.Tier) - {checks.Tier.FAULTS}))
-def test_a_tier_can_be_run_alone_and_all_of_them_are_in_the_whole(tier: checks.Tier) -> None:
+@pytest.mark.parametrize("tier", [checks.Tier.FAST, checks.Tier.SANDBOX])
+def test_the_quicker_tiers_can_be_run_alone_and_are_in_the_whole(tier: checks.Tier) -> None:
     whole = {each.title for group in checks.plan(fast=False) for each in group.checks}
     alone = {each.title for group in checks.of_tier(tier) for each in group.checks}
-    assert alone - {"the operators' programs"} <= whole
-    assert alone != whole
+    assert alone < whole
 
 
 def test_no_test_is_in_two_tiers() -> None:
