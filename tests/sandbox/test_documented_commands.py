@@ -106,7 +106,7 @@ def test_the_tutorial_of_the_sandbox_does_what_it_says(tutorial: list[str]) -> N
     assert "tokenratelimitpolicy" in objects.lower()
     assert "graph LR" in offline
     assert "no rule is violated" in offline
-    assert "tier free: 100 to 80 tokens a minute" in " ".join(change.split())
+    assert "tier `free`: 100 to 80 tokens a minute" in " ".join(change.split())
     assert "2 updated" in changed
     assert "gateway-token-limits" in drift
     assert down.strip()
