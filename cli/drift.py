@@ -1,6 +1,7 @@
 """What was last found to differ on a stack's cluster: by `./maas refresh` here, or each night by the workflow."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,13 @@ def remember(stack: str, *, drifted: bool) -> None:
     private_folder(folder())
     found = Drift(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), drifted)
     write_private(folder() / f"{stack}.json", json.dumps(asdict(found)))
+
+
+def forget(stack: str) -> None:
+    """Drop what was noted down here of a stack that is gone; results of the workflow in folders below stay."""
+    (folder() / f"{stack}.json").unlink(missing_ok=True)
+    with suppress(OSError):  # others are in it, or it is not there
+        folder().rmdir()
 
 
 def last(stack: str) -> Drift | None:

@@ -146,6 +146,7 @@ class Command:
                 self._destroy_if_possible(target)
                 lifecycle.down(sandbox, self.console)
                 shutil.rmtree(sandbox.folder, ignore_errors=True)
+                drift.forget(target.stack)
             target.lock.unlink(missing_ok=True)
             self._say(f"Sandbox {sandbox.name} is gone.")
             return Exit.OK
