@@ -185,7 +185,7 @@ class Helm:
             "preview, no change": lambda: upgrade("usual", "--dry-run=server"),
             "up, no change": upgrade,
             "up, one field": lambda: upgrade("changed"),
-            "destroy": lambda: helm("uninstall", "bench"),
+            "destroy": lambda: helm("uninstall", "bench", "--wait"),
         }
 
     def _chart(self, name: str) -> Path:
