@@ -21,13 +21,18 @@ _TIERS = ("free", "premium", "enterprise")
 _TRIES = 3
 
 
+def copy_tree(root: Path) -> None:
+    """Copy this tree without what it has made, with its environment as a link."""
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+    (root / ".venv").symlink_to(ROOT / ".venv")
+
+
 class Tree:
     """One copy, with a sandbox that a caller starts and that is gone afterwards."""
 
     def __init__(self, folder: Path) -> None:
         self.root, self.home = folder / "tree", folder / "home"
-        shutil.copytree(ROOT, self.root, ignore=shutil.ignore_patterns(*_NOT_COPIED))
-        (self.root / ".venv").symlink_to(ROOT / ".venv")
+        copy_tree(self.root)
 
     @property
     def maas(self) -> str:

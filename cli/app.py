@@ -1111,7 +1111,7 @@ def sandbox_usage(name: Name = "sandbox", *, json_: Json = False) -> None:
 def check(
     context: typer.Context,
     *,
-    fast: Annotated[bool, typer.Option("--fast", help="Leave out what needs a control plane; under a minute.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Leave out what needs a control plane.")] = False,
     tier: Annotated[str, typer.Option("--tier", help="Only this: fast, sandbox, conformance or faults.")] = "",
 ) -> None:
     """Check and test this project. What follows the options goes to pytest, such as `-k limits` or a path.

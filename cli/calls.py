@@ -25,6 +25,8 @@ from sandbox.kube import Kube
 
 KEY_VARIABLE = "MAAS_API_KEY"
 CHAT = "/v1/chat/completions"
+STREAM_END = "[DONE]"
+"""What the last line of a stream carries."""
 _SECONDS = 120.0
 _ADMIN_SECONDS = 2.0
 
@@ -189,14 +191,19 @@ class Event:
     """What was used, in the event that tells it."""
 
 
+def data_of(line: str) -> str | None:
+    """What a line of a stream carries; None for lines that carry nothing."""
+    return line.removeprefix("data:").strip() if line.startswith("data:") else None
+
+
 def event_of(line: str) -> Event | None:
     """What a line of a stream says; None for lines that are no data, and for the end.
 
     Raises:
         ValueError: It is data and no JSON.
     """
-    data = line.removeprefix("data:").strip()
-    if not line.startswith("data:") or data == "[DONE]":
+    data = data_of(line)
+    if data is None or data == STREAM_END:
         return None
     event = mapping(json.loads(data))
     choices = event.get("choices")

@@ -1,29 +1,30 @@
 """A copy of this tree with a state of its own, on which `./maas` is run as a user would."""
 
+import asyncio
 import json
 import os
-import shutil
 import subprocess
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
+from benchmarks.tree import copy_tree
 from sandbox.instance import Sandbox
+from sandbox.kube import Kube
 
-ROOT = Path(__file__).resolve().parent.parent
+T = TypeVar("T")
 UP_SECONDS = 1800
 """The longest that one command may take: from an empty cache, tools are built."""
-_NOT_COPIED = (".git", ".venv", ".maas", ".hypothesis", ".pytest_cache", ".ruff_cache", "__pycache__", "rendered")
 
 
 class Tree:
     """A copy of this tree with a state of its own, whose settings a test may edit."""
 
-    def __init__(self, root: Path, home: Path) -> None:
-        self.root, self.home = root, home
-        shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*_NOT_COPIED))
-        (root / ".venv").symlink_to(ROOT / ".venv")
+    def __init__(self, folder: Path) -> None:
+        self.root, self.home = folder / "tree", folder / "home"
+        copy_tree(self.root)
 
     @property
     def settings(self) -> Path:
@@ -66,3 +67,18 @@ class Tree:
             except psutil.Error:
                 continue
         return found
+
+
+def with_kube(sandbox: Sandbox, work: Callable[[Kube], Coroutine[Any, Any, T]]) -> T:
+    """Do something with a sandbox's API server."""
+
+    async def run() -> T:
+        async with Kube.connect(sandbox.kubeconfig) as kube:
+            return await work(kube)
+
+    return asyncio.run(run())
+
+
+def in_cluster(tree: Tree, work: Callable[[Kube], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
+    """The same with the API server of a tree's sandbox."""
+    return with_kube(tree.sandbox, work)

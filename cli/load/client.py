@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import aiohttp
 
-from cli.calls import CHAT, Way, chat_body, event_of
+from cli.calls import CHAT, STREAM_END, Way, chat_body, data_of, event_of
 from cli.load.drive import AT_ONCE
 from cli.load.figures import Outcome
 from cli.load.plan import words
@@ -92,8 +92,7 @@ async def _streamed(answer: aiohttp.ClientResponse, made: Outcome, began: float)
         if size > LONGEST_ANSWER:
             raise GarbageError("an answer that is too long")
         line = raw.decode("utf-8", "replace").strip()
-        if line.startswith("data:") and line.removeprefix("data:").strip() == "[DONE]":
-            ended = True
+        ended = ended or data_of(line) == STREAM_END
         try:
             event = event_of(line)
         except ValueError:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from cli.calls import Way
+from cli.calls import STREAM_END, Way, data_of
 from cli.stackfile import mapping
 from cli.verify.facts import error_code
 
@@ -70,9 +70,9 @@ class Reply:
     @cached_property
     def events(self) -> list[Mapping[str, Any]] | None:
         """The events of a whole stream; None where it is none, or has no end."""
-        lines = [line for line in self.body.decode(errors="replace").splitlines() if line.startswith("data:")]
-        data = [line.removeprefix("data:").strip() for line in lines]
-        if not data or data[-1] != "[DONE]":
+        lines = self.body.decode(errors="replace").splitlines()
+        data = [carried for line in lines if (carried := data_of(line)) is not None]
+        if not data or data[-1] != STREAM_END:
             return None
         try:
             return [mapping(json.loads(each)) for each in data[:-1]]

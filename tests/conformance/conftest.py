@@ -9,7 +9,7 @@ from sandbox.real.lifecycle import TOOLS
 from sandbox.toolbox import cached_path
 from sandbox.tools.declarations import TOOLS as DECLARED
 from tests.conformance.stack import new_tree
-from tests.sandbox.test_main_road import Tree
+from tests.tree import Tree
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from enforcement.tokens import KnownKeys
 from sandbox.kube import Kube
 from tests.conformance.issuer import Issuer
 from tests.conformance.stack import Cluster, Object
-from tests.sandbox.test_main_road import Tree, in_cluster
+from tests.tree import Tree, in_cluster
 
 DOMAIN = "maas.localhost"
 TIERS: dict[str, Object] = {

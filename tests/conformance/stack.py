@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import yaml
 
+from cli.paths import ROOT
 from sandbox.instance import LOOPBACK
 from sandbox.kube import Kube
 from sandbox.real.report import KINDS
 from sandbox.real.supervisor import State, states
-from tests.sandbox.test_main_road import ROOT, Tree, in_cluster
+from tests.tree import Tree, in_cluster
 
 Object = dict[str, Any]
 
@@ -93,7 +94,7 @@ def parents(route: Object) -> Iterator[dict[str, str]]:
 
 def new_tree(folder: Path) -> Tree:
     shutil.rmtree(folder, ignore_errors=True)
-    return Tree(folder / "tree", folder / "home")
+    return Tree(folder)
 
 
 LEFT_OVER: tuple[tuple[str, str], ...] = (

@@ -15,7 +15,7 @@ from sandbox.kube import Kube
 from sandbox.real.catalogue import PROGRAMS, Program
 from tests.conformance.scenarios import SCENARIOS
 from tests.conformance.stack import POLICIES, conditions, left_over, look, state, write
-from tests.sandbox.test_main_road import UP_SECONDS, Tree, in_cluster
+from tests.tree import UP_SECONDS, Tree, in_cluster
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 

@@ -11,7 +11,7 @@ from sandbox.kube import Kube
 from tests.catalogue import ENTRIES, objects_of
 from tests.conformance.stack import deploy
 from tests.merging import pod_template
-from tests.sandbox.test_main_road import UP_SECONDS, Tree
+from tests.tree import UP_SECONDS, Tree
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 

@@ -19,7 +19,7 @@ from tests.conformance.ext_authz import Answer, check
 from tests.conformance.issuer import Issuer, issuer
 from tests.conformance.scenarios import SCENARIOS, Known, Scenario, code_of
 from tests.conformance.stack import GATEWAY, POLICIES, Cluster, Object, conditions, deploy, look, parents
-from tests.sandbox.test_main_road import UP_SECONDS, Tree, in_cluster
+from tests.tree import UP_SECONDS, Tree, in_cluster
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 

@@ -9,7 +9,7 @@ import pytest
 from sandbox.kube import ApiError, Kube
 from tests.conformance.scenarios import SCENARIOS
 from tests.conformance.stack import conditions, deploy, left_over, look, state
-from tests.sandbox.test_main_road import UP_SECONDS, Tree, in_cluster
+from tests.tree import UP_SECONDS, Tree, in_cluster
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 

@@ -5,22 +5,24 @@ It speaks plain HTTP on loopback and passes everything on as the identity of a k
 
 import asyncio
 import re
-import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import yaml
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
 from aiohttp.web import Request, StreamResponse
 
 from sandbox.instance import LOOPBACK
 from sandbox.kubeconfig import Connection
+from tests.threads import in_thread, wait
 
 Misbehave = Callable[[Request, "Proxy"], Awaitable[StreamResponse]]
 
 _NOT_PASSED_ON = {"host", "transfer-encoding", "connection", "content-length", "content-encoding", "accept-encoding"}
 _FOREVER = 3600.0
+_NAME = "faults"
 
 
 @dataclass
@@ -110,45 +112,47 @@ class Proxy:
 @contextmanager
 def serve(upstream: Connection) -> Generator[Proxy]:
     """Have the proxy run for as long as the context lasts."""
-    started: Future[tuple[Proxy, Callable[[], None]]] = Future()
 
-    async def main() -> None:
-        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-
-        def stop() -> None:
-            loop.call_soon_threadsafe(stopping.set)
-
-        connector = TCPConnector(ssl=upstream.tls, limit=0)
-        async with ClientSession(
-            connector=connector, timeout=ClientTimeout(total=None), auto_decompress=True
-        ) as session:
+    async def begin() -> tuple[Proxy, AsyncExitStack]:
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(
+                ClientSession(
+                    connector=TCPConnector(ssl=upstream.tls, limit=0),
+                    timeout=ClientTimeout(total=None),
+                    auto_decompress=True,
+                )
+            )
             proxy = Proxy(upstream, session)
             app = web.Application(client_max_size=2**26)
             app.router.add_route("*", "/{path:.*}", proxy.handle)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
             await runner.setup()
-            site = web.TCPSite(runner, LOOPBACK, 0)
-            await site.start()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, LOOPBACK, 0).start()
             proxy.port = runner.addresses[0][1]
-            started.set_result((proxy, stop))
-            await stopping.wait()
-            await runner.cleanup()
+            return proxy, stack.pop_all()
 
-    def target() -> None:
+    with in_thread() as loop:
+        proxy, open_ = wait(loop, begin())
         try:
-            asyncio.run(main())
-        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
-            if not started.done():
-                started.set_exception(error)
+            yield proxy
+        finally:
+            wait(loop, open_.aclose())
 
-    thread = threading.Thread(target=target, name="fault proxy", daemon=True)
-    thread.start()
-    proxy, stop = started.result(timeout=30)
-    try:
-        yield proxy
-    finally:
-        stop()
-        thread.join(timeout=30)
+
+def write_kubeconfig(path: Path, server: str) -> None:
+    """A kubeconfig that leads to a proxy, which logs in by itself."""
+    named = {"name": _NAME}
+    config: dict[str, object] = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": _NAME,
+        "clusters": [{**named, "cluster": {"server": server}}],
+        "contexts": [{**named, "context": {"cluster": _NAME, "user": _NAME}}],
+        "users": [{**named, "user": {}}],
+    }
+    path.write_text(yaml.safe_dump(config))
+    path.chmod(0o600)
 
 
 # What it does.
@@ -201,6 +205,22 @@ async def watch_cut_short(request: Request, _proxy: "Proxy") -> StreamResponse:
     await response.prepare(request)
     await response.write(b'{"type":"MODIFIED","object":{"apiVer')
     return await _broken(request, response)
+
+
+def watch_for(seconds: float) -> Misbehave:
+    """Break a watch off after so long."""
+
+    async def act(request: Request, proxy: "Proxy") -> StreamResponse:
+        async with proxy.asked(request) as answer:
+            response = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
+            await response.prepare(request)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    async for piece in answer.content.iter_any():
+                        await response.write(piece)
+        return await _broken(request, response)
+
+    return act
 
 
 async def watch_too_old(request: Request, _proxy: "Proxy") -> StreamResponse:

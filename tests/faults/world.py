@@ -4,7 +4,6 @@ The stack is that of a cluster, not the sandbox's: `./maas up --stack faults` wi
 proxy. It is small, so that a run takes seconds.
 """
 
-import asyncio
 import base64
 import os
 import re
@@ -28,8 +27,8 @@ from sandbox.kube import Kube, Object
 from sandbox.kubeconfig import Connection
 from sandbox.progress import Silent
 from tests.faults.identities import client_certificate
-from tests.faults.proxy import Proxy, serve
-from tests.tree import Tree
+from tests.faults.proxy import Proxy, serve, write_kubeconfig
+from tests.tree import Tree, with_kube
 
 STACK = "faults"
 POLICY = ("kuadrant.io/v1alpha1", "TokenRateLimitPolicy", "gateway-token-limits", "llm")
@@ -173,11 +172,7 @@ class World:
     # The cluster.
 
     def cluster(self, work: Callable[[Kube], Coroutine[Any, Any, Any]]) -> Any:  # noqa: ANN401 - whatever it gives
-        async def go() -> Any:  # noqa: ANN401
-            async with Kube.connect(self.sandbox.kubeconfig) as kube:
-                return await work(kube)
-
-        return asyncio.run(go())
+        return with_kube(self.sandbox, work)
 
     def get(self, *where: str) -> Object | None:
         return self.cluster(lambda kube: kube.get(*where))
@@ -296,7 +291,7 @@ def stack_on(sandbox: Sandbox, folder: Path, settings: str, user: Mapping[str, s
         settings: Its stack file.
         user: As whom the proxy speaks to the API server; the sandbox's administrator when None.
     """
-    tree = Tree(folder / "tree", folder / "home")
+    tree = Tree(folder)
     tree.home.mkdir(mode=0o700, exist_ok=True)
     with serve(connection(sandbox, user)) as proxy:
         world = World(tree, sandbox, proxy)
@@ -319,21 +314,6 @@ def connection(sandbox: Sandbox, user: Mapping[str, str] | None = None) -> Conne
     if user is not None:
         config["users"][0]["user"] = dict(user)
     return Connection.parse(yaml.safe_dump(config))
-
-
-def write_kubeconfig(path: Path, server: str) -> None:
-    """A kubeconfig that leads to a proxy, which logs in by itself."""
-    named = {"name": STACK}
-    config: Object = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": STACK,
-        "clusters": [{**named, "cluster": {"server": server}}],
-        "contexts": [{**named, "context": {"cluster": STACK, "user": STACK}}],
-        "users": [{**named, "user": {}}],
-    }
-    path.write_text(yaml.safe_dump(config))
-    path.chmod(0o600)
 
 
 def can_mount(folder: Path) -> bool:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from enum import Enum
 from socket import SO_LINGER, SOL_SOCKET
 
-from tests.misbehaviour.service import LOOPBACK, in_thread
+from tests.misbehaviour.service import LOOPBACK
+from tests.threads import in_thread, wait
 
 _DRIP_SECONDS = 0.05
 _HUGE = 1 << 30
@@ -169,14 +170,14 @@ def serving_badly(bad: Bad) -> Generator[str]:
         async def stop() -> None:
             server.close()
 
-        server = asyncio.run_coroutine_threadsafe(begin(), loop).result(_SECONDS)
+        server = wait(loop, begin(), _SECONDS)
         port = server.sockets[0].getsockname()[1]
         if bad is Bad.REFUSES:
-            asyncio.run_coroutine_threadsafe(stop(), loop).result(_SECONDS)
+            wait(loop, stop(), _SECONDS)
         try:
             yield f"http://{LOOPBACK}:{port}"
         finally:
-            asyncio.run_coroutine_threadsafe(stop(), loop).result(_SECONDS)
+            wait(loop, stop(), _SECONDS)
 
 
 async def _read_request(reader: asyncio.StreamReader) -> None:

@@ -2,11 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ssl import SSLContext
-from typing import Any, TypeVar
+from typing import Any
 
 from enforcement.counters import Counters
 from enforcement.objects import Object, name_of, namespace_of
@@ -16,10 +16,9 @@ from sandbox.gateway.journal import Journal
 from sandbox.gateway.offline import OfflineGateway, ready
 from simulator import maas_simulator
 from tests.misbehaviour.faults import FAULTS, RIGHT, Fault, Parts
+from tests.threads import in_thread, wait
 
-T = TypeVar("T")
 LOOPBACK = "127.0.0.1"
-_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 
 
@@ -65,7 +64,7 @@ class Double:
     def change(self, objects: Iterable[Object]) -> None:
         """Have other objects on the cluster; they are in force when this returns."""
         self.objects = ready(objects)
-        self._wait(self.gateway.change(self.objects))
+        wait(self.loop, self.gateway.change(self.objects))
 
     def put(self, *objects: Object) -> None:
         """Add objects, or replace those of the same kind, namespace and name."""
@@ -93,9 +92,6 @@ class Double:
         before = self.gateway.proxy.clock
         self.gateway.proxy.clock = lambda: before() + seconds
 
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(_SECONDS)
-
 
 @contextmanager
 def serving(
@@ -122,26 +118,11 @@ def serving(
 
         gateway = OfflineGateway(proxy, gates)
         double = Double(gateway, parts, loop, "https" if tls else "http", ready(objects), received)
-        asyncio.run_coroutine_threadsafe(gateway.open(double.objects, tls), loop).result(_SECONDS)
+        wait(loop, gateway.open(double.objects, tls))
         try:
             yield double
         finally:
-            asyncio.run_coroutine_threadsafe(gateway.close(), loop).result(_SECONDS)
-
-
-@contextmanager
-def in_thread() -> Generator[asyncio.AbstractEventLoop]:
-    """An event loop in a thread of its own; what still runs in it at the end is cancelled."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result(_SECONDS)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(_SECONDS)
-        loop.close()
+            wait(loop, gateway.close())
 
 
 class InProcess(Backends):
@@ -189,13 +170,6 @@ def noting(handler: type[maas_simulator.Handler], received: list[Received]) -> t
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = answer  # noqa: N815
 
     return Noting
-
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for each in others:
-        each.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
 
 
 def _identity(item: Object) -> tuple[str, str, str]:

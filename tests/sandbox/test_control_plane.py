@@ -18,6 +18,7 @@ from sandbox import contents, control_plane, crds, lifecycle, processes, toolbox
 from sandbox.instance import LOOPBACK, Sandbox, port_is_free
 from sandbox.kube import Kube, conditions
 from sandbox.progress import Silent
+from tests.tree import with_kube
 
 pytestmark = pytest.mark.sandbox
 
@@ -37,14 +38,6 @@ class Ignored:
 
     def update(self, detail: str, done: int | None = None, total: int | None = None) -> None:
         del detail, done, total
-
-
-def with_kube(sandbox: Sandbox, work: Callable[[Kube], Coroutine[Any, Any, T]]) -> T:
-    async def run() -> T:
-        async with Kube.connect(sandbox.kubeconfig) as kube:
-            return await work(kube)
-
-    return asyncio.run(run())
 
 
 async def until(what: str, check: Callable[[], Coroutine[Any, Any, T | None]]) -> T:

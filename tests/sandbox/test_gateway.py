@@ -18,7 +18,7 @@ from sandbox import processes
 from sandbox.gateway import process
 from sandbox.kube import Kube
 from tests.openai_errors import refused
-from tests.sandbox.test_main_road import UP_SECONDS, Tree, in_cluster
+from tests.tree import UP_SECONDS, Tree, in_cluster
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 
@@ -40,8 +40,7 @@ TRAFFIC_MOST = 3000
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Generator[Tree]:
-    folder = tmp_path_factory.mktemp("gateway")
-    tree = Tree(folder / "tree", folder / "home")
+    tree = Tree(tmp_path_factory.mktemp("gateway"))
     content = yaml.safe_load(tree.settings.read_text())
     content["config"]["maas:tiers"] = TIERS
     content["config"]["maas:users"] = {user: {"tier": tier} for user, tier in USERS.items()}

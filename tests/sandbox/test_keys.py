@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sandbox.kube import Kube
-from tests.sandbox.test_main_road import UP_SECONDS, Tree, in_cluster
+from tests.tree import UP_SECONDS, Tree, in_cluster
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 
@@ -24,8 +24,7 @@ _RUN = re.compile(rb"[A-Za-z0-9_+/-]{16,}")
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Generator[Tree]:
-    folder = tmp_path_factory.mktemp("keys")
-    tree = Tree(folder / "tree", folder / "home")
+    tree = Tree(tmp_path_factory.mktemp("keys"))
     content = yaml.safe_load(tree.settings.read_text())
     content["config"]["maas:users"] = {user: {"tier": "free"} for user in USERS}
     tree.settings.write_text(yaml.safe_dump(content))

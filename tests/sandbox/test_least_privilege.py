@@ -1,8 +1,7 @@
 """The roles of docs/platforms, as the API server enforces them: enough for what they are for, and nothing too much."""
 
-import asyncio
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,9 @@ import yaml
 from sandbox.instance import Sandbox
 from sandbox.kube import Kube, Object
 from tests.faults.identities import client_certificate
-from tests.faults.proxy import Asked, serve
-from tests.faults.world import STACK, World, connection, stack_on, write_kubeconfig
-from tests.tree import UP_SECONDS
+from tests.faults.proxy import Asked, serve, write_kubeconfig
+from tests.faults.world import STACK, World, connection, stack_on
+from tests.tree import UP_SECONDS, with_kube
 
 pytestmark = pytest.mark.sandbox
 
@@ -73,14 +72,6 @@ def without(role: Object, taken: Right) -> Object:
     return {**role, "rules": list(rules())}
 
 
-def in_cluster(sandbox: Sandbox, work: Callable[[Kube], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
-    async def go() -> Any:  # noqa: ANN401
-        async with Kube.connect(sandbox.kubeconfig) as kube:
-            return await work(kube)
-
-    return asyncio.run(go())
-
-
 def give(sandbox: Sandbox, role: Object) -> None:
     """Have the API server know a role, bound to the user of its name."""
     name = role["metadata"]["name"]
@@ -96,7 +87,7 @@ def give(sandbox: Sandbox, role: Object) -> None:
         for each in (role, binding):
             await kube.apply(each, field_manager="administrator", force=True)
 
-    in_cluster(sandbox, apply)
+    with_kube(sandbox, apply)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from cli.paths import ROOT
 from cli.policies import pack
 from cli.recorder import record, stack_config
 from sandbox import processes
@@ -24,11 +25,10 @@ from sandbox.instance import port_is_free
 from sandbox.kube import Kube
 from tests.keys import key_secret
 from tests.sandbox import recorded
-from tests.tree import UP_SECONDS, Tree
+from tests.tree import UP_SECONDS, Tree, in_cluster
 
 pytestmark = pytest.mark.sandbox
 
-ROOT = Path(__file__).resolve().parents[2]
 SEED = 20240607
 KILLS = int(os.environ.get("MAAS_TEST_KILLS", "3"))
 """How many times `up` is killed; ten take some minutes."""
@@ -36,8 +36,7 @@ KILLS = int(os.environ.get("MAAS_TEST_KILLS", "3"))
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Generator[Tree]:
-    folder = tmp_path_factory.mktemp("main-road")
-    tree = Tree(folder / "tree", folder / "home")
+    tree = Tree(tmp_path_factory.mktemp("main-road"))
     yield tree
     tree.run("down")
 
@@ -58,14 +57,6 @@ def edit(tree: Tree) -> Generator[Callable[[str, str], None]]:
 
     yield replace
     tree.settings.write_text(before)
-
-
-def in_cluster(tree: Tree, work: Callable[[Kube], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
-    async def go() -> Any:  # noqa: ANN401
-        async with Kube.connect(tree.sandbox.kubeconfig) as kube:
-            return await work(kube)
-
-    return asyncio.run(go())
 
 
 @pytest.mark.timeout(UP_SECONDS)

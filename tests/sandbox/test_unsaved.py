@@ -16,7 +16,7 @@ import yaml
 from cli.unsaved import VARIABLE
 from components.layer import STACK_LABEL
 from sandbox.kube import Kube
-from tests.sandbox.test_main_road import UP_SECONDS, Tree, in_cluster
+from tests.tree import UP_SECONDS, Tree, in_cluster
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 
@@ -27,8 +27,7 @@ MANY, FEW = 40, 30
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Generator[Tree]:
-    folder = tmp_path_factory.mktemp("unsaved")
-    tree = Tree(folder / "tree", folder / "home")
+    tree = Tree(tmp_path_factory.mktemp("unsaved"))
     tree.json("up")
     yield tree
     tree.run("down")

@@ -14,7 +14,7 @@ from cli.exits import Exit
 from cli.verify.scenarios import SCENARIOS
 from cli.verify.users import TEMPORARY_LABEL
 from sandbox.kube import Kube
-from tests.sandbox.test_main_road import UP_SECONDS, Tree, in_cluster
+from tests.tree import UP_SECONDS, Tree, in_cluster
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 
@@ -24,8 +24,7 @@ PATIENCE = 60.0
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Generator[Tree]:
-    folder = tmp_path_factory.mktemp("verify")
-    tree = Tree(folder / "tree", folder / "home")
+    tree = Tree(tmp_path_factory.mktemp("verify"))
     try:
         code, out, err = tree.run("up")
         assert code == 0, out + err

@@ -3,18 +3,22 @@
 import asyncio
 import threading
 import time
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.web import Request, StreamResponse
 
 from sandbox.kube import Kube
+from sandbox.kubeconfig import Connection
 from sandbox.provider.values import UNKNOWN, Secret
+from tests.faults.proxy import Misbehave, Proxy, Rule, answering, reset, reset_after, serve, watch_for, write_kubeconfig
 from tests.sandbox.provider.conftest import Cluster
-from tests.sandbox.provider.fault_proxy import Proxy, between
 from tests.unit.provider.client import Client, Failure, connected
 
 pytestmark = pytest.mark.sandbox
@@ -422,25 +426,50 @@ def test_dependents_go_before_their_owner_does(client: Client, cluster: Cluster,
 # --- faults between the provider and the API server
 
 
+UNAVAILABLE = answering(
+    503, '{"kind": "Status", "reason": "Scripted", "message": "scripted"}', **{"Content-Type": "application/json"}
+)
+
+
+@dataclass
+class Planned:
+    """Says which fault befalls the n-th request of a method, and whether it is a watch; None: it is passed on."""
+
+    choose: Callable[[int, bool], Misbehave | None]
+    seen: Counter[str] = field(default_factory=Counter[str])
+    faults: int = 0
+
+    async def __call__(self, request: Request, proxy: Proxy) -> StreamResponse:
+        self.seen[request.method] += 1
+        act = self.choose(self.seen[request.method], "watch=true" in request.path_qs)
+        self.faults += act is not None
+        return await (act(request, proxy) if act else proxy.pass_on(request))
+
+
 @pytest.fixture
 def faulty(kubeconfig: Path, tmp_path: Path) -> Generator[tuple[Proxy, Client]]:
-    with between(kubeconfig, tmp_path) as (proxy, through), connected(through) as connection:
-        yield proxy, connection
+    through = tmp_path / "through-the-proxy"
+    with serve(Connection.read(kubeconfig)) as proxy:
+        write_kubeconfig(through, proxy.url)
+        with connected(through) as connection:
+            yield proxy, connection
 
 
 def test_many_objects_survive_dropped_connections_lost_answers_and_server_errors(
     faulty: tuple[Proxy, Client], cluster: Cluster, namespace: str
 ) -> None:
     proxy, client = faulty
-    faults = {0: "drop", 2: "503", 4: "lose"}
-    proxy.plan = lambda _method, number, _watch: faults.get(number % 7)
+    faults: dict[int, Misbehave] = {0: reset, 2: UNAVAILABLE}
+    # A watch is carried out only when it ends: its answer cannot be lost.
+    plan = Planned(lambda number, watch: (faults if watch else {**faults, 4: reset_after}).get(number % 7))
+    proxy.rule = Rule(plan)
     resource = client.resource("core/v1:ConfigMap")
     bodies = [config_map(namespace, name=f"c{number}") for number in range(30)]
     with ThreadPoolExecutor(10) as pool:
         created = list(pool.map(resource.create, bodies))
         assert len(cluster(lambda kube: kube.list("v1", "ConfigMap", namespace, None))) >= 30
         list(pool.map(resource.delete, *zip(*created, strict=True)))
-    assert proxy.faults > 10, "the test must have met the faults"
+    assert plan.faults > 10, "the test must have met the faults"
     left = cluster(lambda kube: kube.list("v1", "ConfigMap", namespace))
     assert [obj["metadata"]["name"] for obj in left if obj["metadata"]["name"].startswith("c")] == []
 
@@ -449,11 +478,13 @@ def test_a_wait_survives_watches_that_are_cut_again_and_again(
     faulty: tuple[Proxy, Client], cluster: Cluster, namespace: str
 ) -> None:
     proxy, client = faulty
-    proxy.plan = lambda _method, number, watch: ("drop", "503", "cut")[number % 3] if watch and number < 8 else None
+    faults: tuple[Misbehave, ...] = (reset, UNAVAILABLE, watch_for(0.2))
+    plan = Planned(lambda number, watch: faults[number % 3] if watch and number < 8 else None)
+    proxy.rule = Rule(plan)
     wanted = config_map(namespace, annotations={"pulumi.com/waitFor": "jsonpath={.data.done}=yes"})
     with ThreadPoolExecutor() as pool:
         pending = pool.submit(client.resource("core/v1:ConfigMap").create, wanted, seconds=60)
-        while live(cluster, namespace) is None or proxy.faults < 2:
+        while live(cluster, namespace) is None or plan.faults < 2:
             time.sleep(0.05)
         edit(cluster, namespace, "someone", {"done": "yes"})
         _, state = pending.result(timeout=60)
