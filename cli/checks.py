@@ -137,7 +137,7 @@ def plan(*, fast: bool) -> list[Group]:
                     shows_output=True,
                 ),
             ),
-            90,
+            150,
         ),
     ]
     if not fast:
