@@ -27,8 +27,8 @@ from sandbox.kube import ApiError, Kube, NoMatchError, reference
 
 VARIABLE = "MAAS_SAVE_STATE"
 ENGINE_VARIABLE = "PULUMI_SKIP_CHECKPOINTS"
-_WORTH = 20_000
-"""New or deleted objects times all objects, from which on the state is written once: 100 new ones beside 100 others.
+_WORTH = 10_000
+"""New or deleted objects times all objects, from which on the state is written once: 70 new ones beside 70 others.
 Below it, writing at every step takes a few seconds in all."""
 
 
