@@ -22,7 +22,7 @@ class Ready:
     """One `up`."""
 
     seconds: float
-    """From the first operation to the last, by the clock: without the start of engine and program."""
+    """From the beginning of the first object to the end of the last, by the clock: without engine and program."""
     whole: float
     """All of the command."""
     chain: float
@@ -38,7 +38,9 @@ def ready(summary: Mapping[str, Any], state: Path, whole: float) -> Ready:
     waits = {each["urn"]: _waits_for(each) for each in content["checkpoint"]["latest"]["resources"]}
     chain, along = longest(took, waits)
     shown = tuple(label(urn) for urn in along if took.get(urn, 0.0) >= _WORTH_TELLING)
-    return Ready(float(summary["seconds"]), whole, round(chain, 1), round(sum(took.values()), 1), shown)
+    spans = [(float(each["began"]), float(each["seconds"])) for each in summary["steps"] if "seconds" in each]
+    seconds = max(began + took for began, took in spans) - min(began for began, _ in spans)
+    return Ready(round(seconds, 1), whole, round(chain, 1), round(sum(took.values()), 1), shown)
 
 
 def longest(took: Mapping[str, float], waits: Mapping[str, frozenset[str]]) -> tuple[float, tuple[str, ...]]:

@@ -119,6 +119,7 @@ def _ready(results: Results) -> list[str]:
     chain = median([each.chain for each in results.ready])
     for name, values in {
         "the longest chain of objects that wait for each other": [each.chain for each in results.ready],
+        "from the first object to the last": [each.seconds for each in results.ready],
         "whole command": [each.whole for each in results.ready],
         "one object after the other": [each.one_by_one for each in results.ready],
     }.items():

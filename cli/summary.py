@@ -12,7 +12,7 @@ from rich.text import Text
 from cli.exits import Exit
 from cli.leftovers import Leftover
 from cli.stackfile import mapping
-from cli.tracker import Diagnostic, Step, Tracker
+from cli.tracker import Diagnostic, Span, Step, Tracker
 from cli.urns import label, type_of
 from config.values import UNLIMITED
 
@@ -33,13 +33,13 @@ class Summary:
     errors: Sequence[Diagnostic] = ()
     left: Sequence[Leftover] = ()
     """CRDs of operators that are gone."""
-    took: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Seconds of each resource, waits included, by URN."""
+    spans: Mapping[str, Span] = field(default_factory=dict[str, Span])
+    """When each resource's operation took place, by URN."""
 
     @classmethod
     def of(cls, tracker: Tracker, seconds: float, code: Exit = Exit.OK) -> "Summary":
         """Take over what the tracker has collected."""
-        return cls(code, seconds, tracker.changes, tracker.steps, tracker.outputs, tracker.errors, took=tracker.took)
+        return cls(code, seconds, tracker.changes, tracker.steps, tracker.outputs, tracker.errors, spans=tracker.spans)
 
     def as_json(self) -> str:
         """For scripts. Secrets are already redacted."""
@@ -55,7 +55,7 @@ class Summary:
                     "layer": step.layer,
                     "diff": list(step.diff),
                     **({"failed": True} if step.failed else {}),
-                    **({"seconds": round(self.took[step.urn], 2)} if step.urn in self.took else {}),
+                    **_when(self.spans.get(step.urn)),
                 }
                 for step in self.steps
             ],
@@ -65,6 +65,10 @@ class Summary:
             "seconds": round(self.seconds, 1),
         }
         return json.dumps(content, indent=2, sort_keys=False, ensure_ascii=False)
+
+
+def _when(span: Span | None) -> dict[str, float]:
+    return {"began": round(span.began, 2), "seconds": round(span.seconds, 2)} if span else {}
 
 
 def counts(changes: Mapping[str, int]) -> str:

@@ -57,6 +57,15 @@ class Diagnostic:
     urn: str = ""
 
 
+@dataclass(frozen=True)
+class Span:
+    """When an operation took place, waits included."""
+
+    began: float
+    """Seconds since the run began."""
+    seconds: float
+
+
 @dataclass
 class Layer:
     """How far one layer is."""
@@ -96,11 +105,11 @@ class Tracker:
         self.outputs: dict[str, Any] = {}
         self.changes: dict[str, int] = {}
         self.finished = False
-        self._clock = clock
+        self._clock, self._started = clock, clock()
         self._lock = threading.RLock()
         self._steps: dict[tuple[str, str], Step] = {}
-        self.took: dict[str, float] = {}
-        """Seconds from the beginning of a resource's operation to its end, waits included, by URN."""
+        self.spans: dict[str, Span] = {}
+        """When each resource's operation took place, by URN."""
         self._diagnostics: dict[Diagnostic, None] = {}
 
     @property
@@ -181,7 +190,7 @@ class Tracker:
         begun = layer.waiting.pop(step.urn, None)
         if begun is not None:
             layer.finished |= {step.urn}
-            self.took[step.urn] = self._clock() - begun[1]
+            self.spans[step.urn] = Span(begun[1] - self._started, self._clock() - begun[1])
 
     def _fail(self, step: StepEventMetadata) -> None:
         layer = self._layer(step.urn)

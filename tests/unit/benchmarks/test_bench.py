@@ -56,7 +56,8 @@ def test_a_chain_goes_through_objects_that_took_no_time_of_their_own(tmp_path: P
         f'{{"urn": "{urn("a")}"}}, {{"urn": "{urn("b")}", "dependencies": ["{urn("a")}"]}},'
         f'{{"urn": "{urn("c")}", "propertyDependencies": {{"spec": ["{urn("b")}"]}}}}]}}}}}}'
     )
-    summary = {"seconds": 12.0, "steps": [{"urn": urn("a"), "seconds": 4}, {"urn": urn("c"), "seconds": 5}]}
+    steps = [{"urn": urn("a"), "began": 2, "seconds": 4}, {"urn": urn("c"), "began": 6.5, "seconds": 5}]
+    summary = {"seconds": 12.0, "steps": steps}
     found = ready(summary, state, 13.0)
-    assert (found.chain, found.one_by_one, found.whole) == (9.0, 9.0, 13.0)
+    assert (found.chain, found.seconds, found.one_by_one, found.whole) == (9.0, 9.5, 9.0, 13.0)
     assert found.along == ("Secret a", "Secret c")
