@@ -3,13 +3,12 @@
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import ConfigMap
 
 from components.certificates import CERT_MANAGER, SELF_SIGNED_ISSUER, certificate_spec, self_signed_issuer_spec
 from components.endpoints import gateway_environment
 from components.gateway_options import gateway_options
 from components.layer import Layer, Site, wait_for
+from components.objects import ConfigMap, CustomResource
 from components.routes import ACCEPTED, fallback_route_spec, redirect_route_spec
 from config.gateway import ISSUED, Expose, GatewayResources, Replicas, Route, Termination, TlsMode
 from config.gateway import Gateway as GatewaySettings

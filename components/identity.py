@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import Secret
 
 from components.layer import PREFIX, STACK_LABEL, Layer, Site, short_hash, wait_for
+from components.objects import CustomResource, Secret
 from config.identity import ApiKeySource, KeyBackend, User
 from config.settings import Settings
 

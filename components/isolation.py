@@ -5,16 +5,16 @@ as they are. What the kubelet and the node itself do is allowed whatever the pol
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.networking.v1 import NetworkPolicy, NetworkPolicySpecArgsDict
 
 from components.kuadrant import AUTHORINO_PODS, LIMITADOR_PODS
 from components.layer import Layer, Site
 from components.models.llm_inference_service import PODS as LLM_PODS
 from components.models.llm_inference_service import PORT as LLM_PORT
 from components.models.runtimes.container import PORT as MODEL_PORT
+from components.objects import NetworkPolicy
 from components.redis import PODS as REDIS_PODS
 from components.redis import REDIS_PORT
 from config.isolation import INTERNET, Destination
@@ -202,6 +202,6 @@ class Isolation(Layer):
             NetworkPolicy(
                 name,
                 metadata=self.metadata(name, namespace),
-                spec=cast("NetworkPolicySpecArgsDict", spec),
+                spec=spec,
                 opts=self.options(),
             )

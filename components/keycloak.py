@@ -6,16 +6,14 @@ by the program and kept by the state (docs/architecture.md); the realm names the
 
 import json
 import secrets
-from typing import Any, cast
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgsDict
-from pulumi_kubernetes.core.v1 import ConfigMap, Namespace, Secret, Service, ServiceAccount, ServiceSpecArgsDict
-from pulumi_kubernetes.networking.v1 import NetworkPolicy, NetworkPolicySpecArgsDict
 
 from components.isolation import keycloak_policy
 from components.layer import PREFIX, Layer, Site, short_hash
 from components.models.runtimes.container import security_context
+from components.objects import ConfigMap, Deployment, Namespace, NetworkPolicy, Secret, Service, ServiceAccount
 from config.keycloak import KEYCLOAK_PORT, Keycloak
 from config.mirror import Mirror
 from config.platform import Profile
@@ -215,7 +213,7 @@ class KeycloakServer(Layer):
             Service(
                 KEYCLOAK,
                 metadata=self.metadata(KEYCLOAK, where),
-                spec=cast("ServiceSpecArgsDict", keycloak_service_spec()),
+                spec=keycloak_service_spec(),
                 opts=inside,
             ),
         ]
@@ -224,7 +222,7 @@ class KeycloakServer(Layer):
                 NetworkPolicy(
                     "maas-keycloak",
                     metadata=self.metadata("maas-keycloak", where),
-                    spec=cast("NetworkPolicySpecArgsDict", keycloak_policy(settings, PODS, KEYCLOAK_PORT)),
+                    spec=keycloak_policy(settings, PODS, KEYCLOAK_PORT),
                     opts=inside,
                 )
             )
@@ -232,7 +230,7 @@ class KeycloakServer(Layer):
         Deployment(
             KEYCLOAK,
             metadata=self.metadata(KEYCLOAK, where),
-            spec=cast("DeploymentSpecArgsDict", spec),
+            spec=spec,
             opts=self.options(depends_on=needed, ready_within=settings.timeouts.operator),
         )
 

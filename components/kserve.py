@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import DeploymentPatch
-from pulumi_kubernetes.core.v1 import ConfigMapPatch
 
 from components.layer import FORCE, PREFIX, Layer, Site, short_hash
+from components.objects import ConfigMapPatch, DeploymentPatch
 from config.platform import Install
 from config.settings import Settings
 

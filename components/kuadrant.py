@@ -1,13 +1,12 @@
 """The Kuadrant layer: the Kuadrant object, and its services where the stack wants them to differ from its own."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource, CustomResourcePatch
-from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpecArgsDict
 
 from components.layer import FORCE, Layer, Site, wait_for
+from components.objects import CustomResource, CustomResourcePatch, PodDisruptionBudget
 from components.redis import REDIS, managed_redis
 from config.limiter import Limiter
 from config.observability import Observability
@@ -90,7 +89,7 @@ class Kuadrant(Layer):
             PodDisruptionBudget(
                 AUTHORINO,
                 metadata=self.metadata(AUTHORINO, operator.namespace),
-                spec=cast("PodDisruptionBudgetSpecArgsDict", authorino_budget_spec()),
+                spec=authorino_budget_spec(),
                 opts=self.options(),
             )
         self.register_outputs({})

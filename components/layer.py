@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from config.settings import Settings
 
@@ -46,11 +46,14 @@ def object_metadata(
     namespace: str | None,
     labels: Mapping[str, str],
     annotations: Mapping[str, str] | None = None,
-) -> ObjectMetaArgs:
+) -> dict[str, Any]:
     """Metadata of an object; without a namespace it is cluster-scoped."""
-    return ObjectMetaArgs(
-        name=name, namespace=namespace, labels=dict(labels), annotations=dict(annotations) if annotations else None
-    )
+    found: dict[str, Any] = {"name": name, "labels": dict(labels)}
+    if namespace is not None:
+        found["namespace"] = namespace
+    if annotations:
+        found["annotations"] = dict(annotations)
+    return found
 
 
 def wait_for(*states: str) -> dict[str, str]:
@@ -79,7 +82,7 @@ class Layer(pulumi.ComponentResource):
         *,
         labels_too: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
-    ) -> ObjectMetaArgs:
+    ) -> dict[str, Any]:
         """Metadata with explicit name and namespace (None: the object is cluster-scoped) and the labels of ours."""
         every = {**labels(self.layer, self.site.stack), **(labels_too or {})}
         return object_metadata(name, namespace, every, annotations)

@@ -1,9 +1,9 @@
 """The platform layer: the namespace that the service lives in."""
 
 import pulumi
-from pulumi_kubernetes.core.v1 import Namespace, ServiceAccount
 
 from components.layer import Layer, Site
+from components.objects import Namespace, ServiceAccount
 from components.security_constraints import SecurityContextConstraints, original_constraints
 from config.platform import Platform as PlatformSettings
 from config.platform import Profile, Scc

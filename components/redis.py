@@ -5,14 +5,13 @@ Production takes a Redis that somebody runs as one (`limiter.redisSecret`): this
 
 import secrets
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import StatefulSet, StatefulSetSpecArgsDict
-from pulumi_kubernetes.core.v1 import Secret, Service, ServiceAccount, ServiceSpecArgsDict
 
 from components.layer import Layer
 from components.models.runtimes.container import security_context
+from components.objects import Secret, Service, ServiceAccount, StatefulSet
 from config.limiter import ManagedRedis
 from config.mirror import Mirror
 from config.platform import Profile
@@ -137,13 +136,13 @@ def managed_redis(layer: Layer, redis: ManagedRedis) -> StatefulSet:
     service = Service(
         REDIS,
         metadata=layer.metadata(REDIS, where),
-        spec=cast("ServiceSpecArgsDict", redis_service_spec()),
+        spec=redis_service_spec(),
         opts=layer.options(),
     )
     spec = redis_spec(redis, settings.platform.profile, settings.mirror)
     return StatefulSet(
         REDIS,
         metadata=layer.metadata(REDIS, where),
-        spec=cast("StatefulSetSpecArgsDict", spec),
+        spec=spec,
         opts=layer.options(depends_on=[account, secret, service], ready_within=settings.timeouts.kuadrant),
     )

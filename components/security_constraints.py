@@ -3,7 +3,6 @@
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 API_VERSION = "security.openshift.io/v1"
 KIND = "SecurityContextConstraints"
@@ -46,7 +45,7 @@ class SecurityContextConstraints(pulumi.CustomResource):
         self,
         resource_name: str,
         *,
-        metadata: ObjectMetaArgs,
+        metadata: dict[str, Any],
         constraints: dict[str, Any],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:

@@ -9,24 +9,24 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.batch.v1 import Job, JobSpecArgsDict
-from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
-from pulumi_kubernetes.rbac.v1 import (
-    ClusterRole,
-    ClusterRoleBinding,
-    PolicyRuleArgsDict,
-    Role,
-    RoleBinding,
-    RoleRefArgs,
-    SubjectArgs,
-)
 
 from components.housekeeping import cluster_steps
 from components.layer import PREFIX, Layer, Site, short_hash
 from components.models.runtimes.container import security_context
+from components.objects import (
+    ClusterRole,
+    ClusterRoleBinding,
+    ConfigMap,
+    Job,
+    Role,
+    RoleBinding,
+    ServiceAccount,
+    account_subject,
+    role_ref,
+)
 from config.settings import Settings
 from config.values import window_seconds
 from config.versions import HOUSEKEEPING_IMAGE
@@ -36,7 +36,6 @@ SCRIPT = Path(cluster_steps.__file__)
 NAME = "maas-housekeeping"
 """ConfigMap with the script; the objects of a step are called after it and the step."""
 _FOLDER = "/housekeeping"
-_RBAC = "rbac.authorization.k8s.io"
 _ATTEMPTS = 3
 
 Rule = dict[str, list[str]]
@@ -176,7 +175,7 @@ class Housekeeping(Layer):
                 job,
                 # One that has failed cannot be run again: the next `up` makes another in its place.
                 metadata=self.metadata(job, self.namespace, annotations={"pulumi.com/replaceUnready": "true"}),
-                spec=cast("JobSpecArgsDict", spec),
+                spec=spec,
                 opts=self.options(
                     depends_on=[*self._with_script(), *rights], ready_within=self.settings.timeouts.operator
                 ),
@@ -192,8 +191,8 @@ class Housekeeping(Layer):
     def _right(
         self, name: str, namespace: str | None, rules: Sequence[Rule], account: ServiceAccount
     ) -> pulumi.Resource:
-        subject = SubjectArgs(kind="ServiceAccount", name=name, namespace=self.namespace)
-        given = cast("list[PolicyRuleArgsDict]", list(rules))
+        subject = account_subject(name, self.namespace)
+        given = list(rules)
         if namespace is None:
             # Two stacks on one cluster have an account each.
             unique = f"{self.namespace}-{name}"
@@ -201,7 +200,7 @@ class Housekeeping(Layer):
             return ClusterRoleBinding(
                 unique,
                 metadata=self.metadata(unique),
-                role_ref=RoleRefArgs(api_group=_RBAC, kind="ClusterRole", name=unique),
+                role_ref=role_ref("ClusterRole", unique),
                 subjects=[subject],
                 opts=self.options(depends_on=[role, account]),
             )
@@ -211,7 +210,7 @@ class Housekeeping(Layer):
         return RoleBinding(
             logical,
             metadata=self.metadata(unique, namespace),
-            role_ref=RoleRefArgs(api_group=_RBAC, kind="Role", name=unique),
+            role_ref=role_ref("Role", unique),
             subjects=[subject],
             opts=self.options(depends_on=[own, account]),
         )

@@ -1,11 +1,9 @@
 """The models layer: serving runtimes, KServe's objects, what scales and protects them, and the routes to them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolumeClaim, Secret, Service
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from components.endpoints import (
     destination_rule_spec,
@@ -27,6 +25,7 @@ from components.models.llm_inference_service import (
 )
 from components.models.runtimes import pulled, runtime_name, serving_runtime_spec
 from components.models.runtimes.simulator import SIMULATOR_FILE, SIMULATOR_SCRIPT
+from components.objects import ConfigMap, CustomResource, PersistentVolumeClaim, Secret, Service
 from components.routes import ACCEPTED, RESOLVED, Backend, model_route_spec
 from config.models import Api, Model, Runtime
 from config.models.sources import Endpoint
@@ -153,7 +152,7 @@ class Models(Layer):
             )
         return needed
 
-    def _of(self, model: str, name: str, annotations: dict[str, str] | None = None) -> ObjectMetaArgs:
+    def _of(self, model: str, name: str, annotations: dict[str, str] | None = None) -> dict[str, Any]:
         return self.metadata(name, self.namespace, labels_too={MODEL_LABEL: model}, annotations=annotations)
 
     def _inference_service(self, name: str, model: Model, needed: Sequence[pulumi.Resource]) -> CustomResource:

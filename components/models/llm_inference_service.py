@@ -6,8 +6,6 @@ It makes no route, as ours has no `router`. Its Service says `https`, so that th
 
 from typing import Any
 
-from pulumi_kubernetes.core.v1 import ServicePortArgs, ServiceSpecArgs
-
 from components.models import pods
 from components.models.runtimes import pulled
 from components.models.runtimes.container import PORT_NAME, security_context, startup_probe
@@ -66,10 +64,10 @@ def workload_service(model: str) -> str:
     return f"{model}-llm"
 
 
-def workload_service_spec(name: str) -> ServiceSpecArgs:
+def workload_service_spec(name: str) -> dict[str, Any]:
     """Body of that Service."""
-    port = ServicePortArgs(name=PORT_NAME, port=80, protocol="TCP", target_port=PORT)
-    return ServiceSpecArgs(selector=pod_labels(name), ports=[port])
+    port = {"name": PORT_NAME, "port": 80, "protocol": "TCP", "targetPort": PORT}
+    return {"selector": pod_labels(name), "ports": [port]}
 
 
 def workload_deployment(model: str) -> str:

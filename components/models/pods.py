@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from pulumi_kubernetes.core.v1 import PersistentVolumeClaimSpecArgs, VolumeResourceRequirementsArgs
-
 from components.models.runtimes.container import USER_ID
 from components.models.runtimes.draining import before_stop, grace_seconds
 from components.platform import MODEL_ACCOUNT
@@ -144,10 +142,12 @@ def claim_name(model: str) -> str:
     return f"{model}-weights"
 
 
-def claim_spec(cache: Cache) -> PersistentVolumeClaimSpecArgs:
+def claim_spec(cache: Cache) -> dict[str, Any]:
     """Body of that PersistentVolumeClaim."""
-    return PersistentVolumeClaimSpecArgs(
-        access_modes=[cache.access_mode],
-        resources=VolumeResourceRequirementsArgs(requests={"storage": cache.size or ""}),
-        storage_class_name=cache.storage_class,
-    )
+    spec: dict[str, Any] = {
+        "accessModes": [cache.access_mode],
+        "resources": {"requests": {"storage": cache.size or ""}},
+    }
+    if cache.storage_class is not None:
+        spec["storageClassName"] = cache.storage_class
+    return spec

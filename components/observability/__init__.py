@@ -1,14 +1,22 @@
 """The observability layer: what Prometheus scrapes, the rules over it, who is woken, what Grafana shows."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.batch.v1 import CronJob
-from pulumi_kubernetes.core.v1 import ConfigMap, Secret, ServiceAccount
-from pulumi_kubernetes.rbac.v1 import ClusterRoleBinding, Role, RoleBinding, RoleRefArgs, SubjectArgs
 
 from components.layer import Layer, Site
+from components.objects import (
+    ClusterRoleBinding,
+    ConfigMap,
+    CronJob,
+    CustomResource,
+    Role,
+    RoleBinding,
+    Secret,
+    ServiceAccount,
+    account_subject,
+    role_ref,
+)
 from components.observability import grafana
 from components.observability.monitors import (
     authorino_monitor_spec,
@@ -35,12 +43,7 @@ from components.observability.values import annotated, values_files
 from config.gateway import ISSUED
 from config.settings import Settings
 
-if TYPE_CHECKING:
-    from pulumi_kubernetes.batch.v1 import CronJobSpecArgsDict
-    from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
-
 _MONITORING = "monitoring.coreos.com/v1"
-_RBAC = "rbac.authorization.k8s.io"
 _CERT_MANAGER = "cert-manager"
 """Where cert-manager itself runs, whoever installed it: Red Hat's operator has another namespace only for itself."""
 
@@ -186,21 +189,21 @@ class Observability(Layer):
         ClusterRoleBinding(
             binding,
             metadata=self.metadata(binding),
-            role_ref=RoleRefArgs(api_group=_RBAC, kind="ClusterRole", name="cluster-monitoring-view"),
-            subjects=[self._subject(grafana.READER)],
+            role_ref=role_ref("ClusterRole", "cluster-monitoring-view"),
+            subjects=[account_subject(grafana.READER, self.namespace)],
             opts=self.options(),
         )
         Role(
             grafana.ROTATOR,
             metadata=self.metadata(grafana.ROTATOR, self.namespace),
-            rules=cast("list[PolicyRuleArgsDict]", grafana.rotator_rules()),
+            rules=grafana.rotator_rules(),
             opts=self.options(),
         )
         RoleBinding(
             grafana.ROTATOR,
             metadata=self.metadata(grafana.ROTATOR, self.namespace),
-            role_ref=RoleRefArgs(api_group=_RBAC, kind="Role", name=grafana.ROTATOR),
-            subjects=[self._subject(grafana.ROTATOR)],
+            role_ref=role_ref("Role", grafana.ROTATOR),
+            subjects=[account_subject(grafana.ROTATOR, self.namespace)],
             opts=self.options(),
         )
         ConfigMap(
@@ -212,9 +215,6 @@ class Observability(Layer):
         CronJob(
             grafana.ROTATOR,
             metadata=self.metadata(grafana.ROTATOR, self.namespace),
-            spec=cast("CronJobSpecArgsDict", grafana.rotator_spec(self.settings)),
+            spec=grafana.rotator_spec(self.settings),
             opts=self.options(),
         )
-
-    def _subject(self, account: str) -> SubjectArgs:
-        return SubjectArgs(kind="ServiceAccount", name=account, namespace=self.namespace)

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import Namespace
 
 from components.layer import Layer, Site, wait_for
+from components.objects import CustomResource, Namespace
 from components.operators.catalogue import DECLARATIONS, Declaration, package, releases
 from components.operators.environment import (
     CONTROLLERS,

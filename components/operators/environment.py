@@ -4,12 +4,12 @@ The operator reads it when it starts, and writes it into the configuration of th
 """
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import DeploymentPatch, DeploymentSpecPatchArgsDict
 
 from components.layer import FORCE, PREFIX, Site, short_hash
+from components.objects import DeploymentPatch
 from components.operators.catalogue import DECLARATIONS
 from components.operators.installation import Installation
 from config.platform import Install, Profile
@@ -125,6 +125,6 @@ def patch_operator(part_of: Installation, site: Site, installed: pulumi.Resource
         OPERATOR,
         # Helm set the image of the filter before.
         metadata={"name": OPERATOR, "namespace": namespace, "annotations": FORCE},
-        spec=cast("DeploymentSpecPatchArgsDict", operator_patch(site.settings)),
+        spec=operator_patch(site.settings),
         opts=part_of.options(depends_on=[installed], retain_on_delete=True),
     )

@@ -1,9 +1,9 @@
 """What all ways of installing have in common."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from components.layer import PART_OF, Site, labels, object_metadata
 
@@ -19,7 +19,7 @@ class Installation(pulumi.ComponentResource):
 
     def metadata(
         self, name: pulumi.Input[str], namespace: str | None = None, annotations: Mapping[str, str] | None = None
-    ) -> ObjectMetaArgs:
+    ) -> dict[str, Any]:
         """Metadata with explicit name and namespace (None: the object is cluster-scoped) and the labels of ours."""
         return object_metadata(name, namespace, labels(LAYER, self.site.stack), annotations)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.layer import FORCE, Site, wait_for
+from components.objects import CustomResource
 from components.operators.installation import Installation
 
 OLM = "operators.coreos.com/v1alpha1"

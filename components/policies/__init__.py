@@ -3,10 +3,10 @@
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
 
 from components.gateway import parent_ref
 from components.layer import Layer, Site, wait_for
+from components.objects import CustomResource
 from components.policies.auth import auth_policy_spec
 from components.policies.guard import guard_spec
 from components.policies.limits import request_limits_spec, token_limits_spec

@@ -8,12 +8,12 @@ from typing import Any
 
 import pulumi
 import pytest
-from pulumi_kubernetes.core.v1 import ConfigMap
 
 from cli.recorder import Object, Recording, record, stack_config
 from cli.stackfile import stack_names
 from components import operators
 from components.layer import Site
+from components.objects import ConfigMap
 from components.operators.catalogue import Declaration
 from config.platform import Install
 from tests.golden import check_golden
