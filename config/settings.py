@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Annotated, Any, Self, get_type_hints
 
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
@@ -140,8 +141,8 @@ class Settings(Model):
             else:
                 sections[name] = found.value
         for check in CHECKS:
-            needed = inspect.signature(check).parameters
-            if needed.keys() <= sections.keys():
+            needed = _needed(check)
+            if needed <= sections.keys():
                 problems += check(**{name: sections[name] for name in needed})
         problems = _to_migrate(stack, values, problems)
         if problems:
@@ -224,8 +225,25 @@ def _section(
         if field.is_required():
             return [Problem(key, "", "required, but not set")]
         return _Valid(field.get_default(call_default_factory=True, validated_data={}))
-    annotation = get_type_hints(model, include_extras=True)[name]
     try:
-        return _Valid(TypeAdapter(annotation).validate_python(values[alias]))
+        return _Valid(_adapter(model, name).validate_python(values[alias]))
     except ValidationError as error:
-        return from_pydantic(key, annotation, error, hide=hide)
+        return from_pydantic(key, _annotations(model)[name], error, hide=hide)
+
+
+@cache
+def _annotations(model: type[Model]) -> Mapping[str, Any]:
+    """The types of its sections."""
+    return get_type_hints(model, include_extras=True)
+
+
+@cache
+def _adapter(model: type[Model], name: str) -> TypeAdapter[Any]:
+    """What checks a section: it takes longer to make than to use."""
+    return TypeAdapter(_annotations(model)[name])
+
+
+@cache
+def _needed(check: Callable[..., object]) -> frozenset[str]:
+    """The sections that a check looks at: the names of its parameters."""
+    return frozenset(inspect.signature(check).parameters)
