@@ -40,7 +40,7 @@ from cli.unsaved import Note, Ref
 from cli.urns import layer_of
 from config import source
 from config.problems import ConfigError
-from sandbox import lifecycle
+from sandbox import control_plane, lifecycle
 from sandbox.instance import Sandbox, SandboxError
 from sandbox.kube import ApiError, Kube, Retry
 from sandbox.kubeconfig import KubeconfigError
@@ -370,7 +370,7 @@ class Command:
             work(self._tracker)
 
     def _require_running(self, target: Target) -> None:
-        if target.sandbox and not lifecycle.status(target.sandbox).running:
+        if target.sandbox and not control_plane.running(target.sandbox):
             raise MaasError(f"Sandbox {target.sandbox.name} is not running. Start it: ./maas up, or ./maas sandbox up.")
 
     def _require_answer(self) -> None:
@@ -388,7 +388,7 @@ class Command:
         """Destroy the stack in good order; where that cannot be, its objects go with the control plane all the same."""
         assert target.sandbox is not None  # noqa: S101 - `down` is for sandboxes only
         backend = target.backend
-        if backend is None or not backend.exists or not lifecycle.status(target.sandbox).running:
+        if backend is None or not backend.exists or not control_plane.running(target.sandbox):
             return
         try:
             self._recover(target)

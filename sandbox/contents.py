@@ -13,6 +13,7 @@ import yaml
 from sandbox import operators
 from sandbox.crds import FIELD_MANAGER, Bundle
 from sandbox.crds import install as install_crds
+from sandbox.go_yaml import GoLoader
 from sandbox.kube import ApiError, Kube
 from sandbox.progress import Step
 
@@ -122,4 +123,4 @@ def _config_map(data: dict[str, str]) -> Object:
 
 
 def _documents(file: Path) -> list[Object]:
-    return [document for document in yaml.safe_load_all(file.read_text(encoding="utf-8")) if document]
+    return [document for document in yaml.load_all(file.read_text(encoding="utf-8"), Loader=GoLoader) if document]

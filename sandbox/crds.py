@@ -10,7 +10,8 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -146,15 +147,20 @@ SOURCES: tuple[Source, ...] = (
 
 @dataclass(frozen=True)
 class Bundle:
-    """All CRDs, sorted by name.
+    """All CRDs, sorted by name."""
 
-    Attributes:
-        fingerprint: Changes with anything in it.
-        crds: The definitions.
-    """
+    content: bytes = field(repr=False)
+    """The definitions as JSON: six megabytes, which are read only where they have to be installed."""
 
-    fingerprint: str
-    crds: Sequence[Object]
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with anything in it."""
+        return hashlib.sha256(self.content).hexdigest()[:16]
+
+    @cached_property
+    def crds(self) -> Sequence[Object]:
+        """The definitions."""
+        return cast("list[Object]", json.loads(self.content))
 
 
 def bundle(reporter: Reporter) -> Bundle:
@@ -171,8 +177,7 @@ def bundle(reporter: Reporter) -> Bundle:
                 with reporter.step("Collecting CRDs from the operators' modules", usually_seconds=20) as step:
                     crds = collect(SOURCES, module_folders(SOURCES, reporter, step))
                     write_whole(path, _serialised(crds))
-    content = path.read_bytes()
-    return Bundle(hashlib.sha256(content).hexdigest()[:16], cast("list[Object]", json.loads(content)))
+    return Bundle(path.read_bytes())
 
 
 def fingerprint(sources: Iterable[Source]) -> str:

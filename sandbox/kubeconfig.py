@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 import yaml
 
 from sandbox.exec_credentials import ExecCredentialError, obtain
+from sandbox.go_yaml import load
 
 _UNSUPPORTED = ("auth-provider", "username", "password", "as", "as-uid", "as-groups", "as-user-extra")
 
@@ -71,7 +72,7 @@ class Connection:
             KubeconfigError: As `read`; or the program that gives the credential could not.
         """
         try:
-            config: object = yaml.safe_load(text)
+            config = load(text)
         except yaml.YAMLError as error:
             # The parser's own message quotes the text, which holds credentials.
             raise KubeconfigError(f"{origin} is not valid YAML") from error

@@ -161,7 +161,7 @@ def bundle_of(*names: str) -> Bundle:
         }
         for name in names
     ]
-    return Bundle(json.dumps(names), made)
+    return Bundle(json.dumps(made).encode())
 
 
 def install(cluster: Cluster, bundle: Bundle, timeout_seconds: float = 5) -> bool:
