@@ -9,6 +9,8 @@ import asyncio
 import contextvars
 import os
 import runpy
+import sys
+import threading
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ __all__ = ["Object", "Recording", "RecordingError", "Resource", "record", "stack
 P = ParamSpec("P")
 T = TypeVar("T")
 PROJECT = "maas"
+_TURN = threading.Lock()
 _PROVIDER_PREFIX = "pulumi:providers:"
 # How the SDK marks special values inside a request (pulumi.runtime.rpc).
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -156,13 +159,13 @@ def record(
     """
     # The SDK keeps its settings in context variables: a copy keeps this run from leaking into the caller's next one.
     context = contextvars.copy_context()
-    # It also walks the whole call stack for each resource: in a thread of its own that stack is short.
+    # A thread of its own has an event loop of its own.
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder") as thread:
         return thread.submit(context.run, _record_in_thread, stack, dict(config), list(secrets), program).result()
 
 
 def _record_in_thread(stack: str, config: dict[str, str], secrets: list[str], program: Path) -> Recording:
-    with _own_event_loop():
+    with _TURN, _own_event_loop(), _without_stack_traces():
         return _record(stack, config, secrets, program)
 
 
@@ -219,6 +222,19 @@ def _own_event_loop() -> Generator[None]:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+@contextmanager
+def _without_stack_traces() -> Generator[None]:
+    """The SDK looks up all callers of each registration, for the engine's messages: a quarter of a recording's time.
+
+    Python's own bound for tracebacks holds for it, too. It holds for the whole process, so one recording at a time.
+    """
+    sys.tracebacklimit = 1
+    try:
+        yield
+    finally:
+        del sys.tracebacklimit
 
 
 def _export(name: str, value: object, into: dict[str, tuple[Any, bool]]) -> pulumi.Output[None]:

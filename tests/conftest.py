@@ -5,6 +5,9 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
+# Nearly all that tests load stays for as long as they run: looking through it for garbage again and again takes time.
+gc.set_threshold(50_000)
+
 # A run in the background starts with SIGINT ignored, and so would every program that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
