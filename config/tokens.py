@@ -10,9 +10,9 @@ from config.model import Model
 from config.problems import RefusalError
 from config.values import DnsLabel, Duration, window_seconds
 
-_GROUP = re.compile(r"^[A-Za-z0-9:._/-]{1,128}$")
-GROUP_PATTERN = _GROUP.pattern
+GROUP_LETTERS, LONGEST_GROUP = "A-Za-z0-9:._/-", 128
 """What a group has to look like; others in a token are passed over."""
+_GROUP = re.compile(f"^[{GROUP_LETTERS}]{{1,{LONGEST_GROUP}}}$")
 _ACCOUNT = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")
 _RESERVED_ISSUERS = frozenset({"anonymous", "system"})
 _SHORTEST_TTL = 30

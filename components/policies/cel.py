@@ -30,6 +30,15 @@ def cel_choose(cases: Iterable[tuple[str, str]], otherwise: str) -> str:
     return f"({text}{otherwise})"
 
 
+def cel_made_of(name: str, letters: str, longest: int) -> str:
+    """Whether a text is made of such letters, of one at least and so many at most.
+
+    The length is no part of the pattern: engines compile patterns again at each evaluation, and to count to a hundred
+    in one takes more time than the rest of a policy.
+    """
+    return f"size({name}) <= {longest} && {name}.matches({cel_string(f'^[{letters}]+$')})"
+
+
 def cel_at(start: str, path: Sequence[str], otherwise: str = '""') -> str:
     """The value at the end of a path of keys; `otherwise` where one of them is missing."""
     if not path:
