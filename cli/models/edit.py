@@ -395,9 +395,10 @@ def _config(text: str) -> _Node:
 def _parse(text: str) -> _Node | None:
     """The file's mappings with their places; None when it is empty.
 
-    From the parser's events, and not its nodes, so that an alias is where it is written.
+    From the events of the parser that reads the settings, and not its nodes, so that an alias is where it is written.
     """
-    events = yaml.parse(text, Loader=yaml.SafeLoader)
+    # The parser does not count a byte order mark; an empty line in its place keeps all others where they are.
+    events = yaml.parse(re.sub("\\A\ufeff", "\n", text), Loader=yaml.CSafeLoader)
     for event in events:
         if isinstance(event, yaml.NodeEvent):
             return _node(event, events, text)
