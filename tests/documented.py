@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import typer
@@ -112,10 +113,15 @@ def without_comment(line: str) -> str:
     return re.sub(r"\s{2,}#.*$|\s+#\s.*$", "", line)
 
 
+@cache
+def _root() -> object:
+    return typer.main.get_command(app)
+
+
 def complaint(line: str) -> str:
     """Why a call of ./maas cannot be made; empty when it can. Placeholders and `a|b` are as docs write them."""
     words = line.split()[1:]
-    here: object = typer.main.get_command(app)
+    here: object = _root()
     while isinstance(here, TyperGroup):
         if not words or words[0].startswith(("-", "<")) or words[0] == "...":
             return ""
