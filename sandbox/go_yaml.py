@@ -44,5 +44,5 @@ def load(text: str) -> object:
     """
     try:
         return cast("object", yaml.load(text, Loader=GoLoader))  # noqa: S506 - a safe loader
-    except (ValueError, KeyError, AttributeError, TypeError) as error:  # how constructors fail: `!!int x`
+    except (ValueError, LookupError, AttributeError, TypeError) as error:  # how constructors fail: `!!int x`
         raise yaml.YAMLError(f"a value is not what its tag says: {error}") from error

@@ -91,6 +91,7 @@ def test_one_encrypted_text_and_no_user_is_no_key(root: Path) -> None:
         (b"config: {maas:tiers: &a [*a]}", "refers to itself"),
         (b"config: {maas:tiers: {free: !!set {a, b}}}", "config.maas:tiers.free' is a set"),
         (b"config: {maas:tiers: !!int x}", "not what its tag says"),
+        (b"config: {maas:tiers: !!int }", "not what its tag says"),
         (b"config: {maas:tiers: !!timestamp x}", "not what its tag says"),
         (b"config: [maas:domain]", "config must be a mapping, not a list"),
         (b"config: \x00", "is not YAML"),
