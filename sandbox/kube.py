@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, cast
@@ -28,10 +28,18 @@ _CONFLICT = 409
 _TOO_MANY = 429
 _NOT_SERVED = "NotServed"
 _TRANSIENT = frozenset({500, 502, 503, 504})
+_AWAY = frozenset({0, 502, 503, 504})
+"""What comes in place of an answer when the server is away: nothing, or the word of a load balancer before it."""
 _SHOWN = 80
 """Characters of an answer that is none."""
-_WATCH_SECONDS = 240.0
-"""Length of one watch request, renewed from where it stopped (the server's own limit is 5 to 10 minutes)."""
+_WATCH_SECONDS = 30.0
+"""Length of one watch request, renewed from where it stopped (the server's own limit is 5 to 10 minutes).
+
+A connection that something on the way has dropped without a word looks like one on which nothing happens. It is noticed
+when the request should have ended, so requests are short.
+"""
+_WATCH_BEGINS = 10.0
+"""Seconds until the header of a watch has to be there: the API server sends it at once, before any event."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +111,20 @@ class Event:
 class Retry:
     """How often and how long a request is tried again: after `base` seconds, doubled each time, with jitter.
 
-    Both bounds hold: at most `attempts` requests, none started later than `seconds` after the first.
+    Both bounds hold: at most `attempts` requests, none started later than `seconds` after the first. There are no more
+    than `few` where the server has never answered, so that a wrong address is told soon, and where it answers with an
+    error. The others are for one that has answered and is away: it is being started again, which takes half a minute.
     """
 
-    attempts: int = 6
+    attempts: int = 11
+    few: int = 6
     seconds: float = 60.0
     base: float = 0.2
     longest: float = 10.0
+
+    def bound(self, *, is_away: bool) -> int:
+        """How many requests there are at most."""
+        return self.attempts if is_away else min(self.attempts, self.few)
 
     def pause(self, attempt: int, asked: float | None) -> float:
         """Seconds to wait before the next try; `asked` is what the server said in Retry-After."""
@@ -201,6 +216,7 @@ class Kube:
         self.namespace = connection.namespace
         self._retry = retry or Retry()
         self._on_warning = on_warning
+        self._has_answered = False
         self._groups: dict[str, _GroupVersion] = {}
         self._http = httpx.AsyncClient(
             base_url=connection.server,
@@ -461,7 +477,7 @@ class Kube:
                 continue
             # A stream that ends at once without a word counts as a failure: the server must not be asked in a hot loop.
             state.failures += 1
-            if failure and state.failures >= self._retry.attempts:
+            if failure and state.failures >= self._bound(failure):
                 raise failure
             await asyncio.sleep(min(self._retry.pause(state.failures, None), max(deadline - time.monotonic(), 0)))
 
@@ -614,9 +630,13 @@ class Kube:
             "resourceVersion": version,
             "timeoutSeconds": str(max(int(seconds), 1)),
         }
-        async with self._http.stream(
-            "GET", url, params=params, timeout=httpx.Timeout(10, read=max(seconds, 0.1) + 1)
-        ) as response:
+        asked = self._http.stream("GET", url, params=params, timeout=httpx.Timeout(10, read=max(seconds, 0.1) + 1))
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_WATCH_BEGINS):
+                    response = await stack.enter_async_context(asked)
+            except TimeoutError:
+                raise httpx.ReadTimeout(f"the watch has not begun after {_WATCH_BEGINS:g} s") from None
             if response.is_error:
                 await response.aread()
                 raise _refusal(response, target)
@@ -628,6 +648,9 @@ class Kube:
                     yield _parse_event(line, target)
             if rest:
                 raise httpx.RemoteProtocolError("the watch broke off in the middle of an event")
+
+    def _bound(self, failure: ApiError) -> int:
+        return self._retry.bound(is_away=self._has_answered and failure.status in _AWAY)
 
     def _tell_warnings(self, response: httpx.Response, target: str) -> None:
         if self._on_warning is None or "Warning" not in response.headers:
@@ -661,6 +684,7 @@ class Kube:
                 if not (repeatable or never_sent):
                     raise failure from error
             else:
+                self._has_answered |= response.status_code not in _AWAY
                 if response.is_success:
                     self._tell_warnings(response, target)
                     return response
@@ -670,7 +694,7 @@ class Kube:
                     raise failure
                 asked = _retry_after(response)
             pause = self._retry.pause(attempt, asked)
-            if attempt + 1 == self._retry.attempts or time.monotonic() + pause - started > self._retry.seconds:
+            if attempt + 1 >= self._bound(failure) or time.monotonic() + pause - started > self._retry.seconds:
                 raise failure
             await asyncio.sleep(pause)
         raise AssertionError("Retry.attempts is at least 1")

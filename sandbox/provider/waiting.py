@@ -16,6 +16,8 @@ T = TypeVar("T")
 _WORKLOADS: Final = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job"})
 _SHOWN: Final = 3
 """How many pods an error speaks of."""
+_LAST_LOOK: Final = 5.0
+"""Seconds for a last look at the object when time is up."""
 
 
 class CancelledByUserError(Exception):
@@ -75,6 +77,10 @@ class _Readiness:
             self.missing = missing
         return not missing
 
+    def deleted(self) -> NotReadyError:
+        """What to raise when the object is gone."""
+        return NotReadyError(self.latest, f"{describe(self.latest)} was deleted while waiting for {self.missing}")
+
 
 async def until_ready(  # noqa: PLR0913
     kube: Kube,
@@ -107,7 +113,7 @@ async def until_ready(  # noqa: PLR0913
         async with aclosing(_watch(kube, obj, seconds)) as events:
             async for event in events:
                 if event.type == "DELETED":
-                    raise NotReadyError(obj, f"{describe(obj)} was deleted while waiting for {progress.missing}")
+                    raise progress.deleted()
                 progress.latest = event.object
                 if progress.settled():
                     return
@@ -120,12 +126,23 @@ async def until_ready(  # noqa: PLR0913
         message = f"{describe(obj)}: cancelled while waiting for {progress.missing}"
         raise NotReadyError(progress.latest, message) from None
     except TimeoutError:
-        waited = f"{describe(obj)} is not ready after {seconds:g} s. Waited for {progress.missing}."
-        words = last_words(progress.latest, waited)
-        pods = await _pod_problems(kube, progress.latest)
-        said = f"{waited}{f' Its status: {words}.' if words else ''}{pods}"
-        raise NotReadyError(progress.latest, f"{said} {look_at(obj)}") from None
+        await _settle_at_last(kube, progress, seconds)
     return progress.latest
+
+
+async def _settle_at_last(kube: Kube, progress: _Readiness, seconds: float) -> None:
+    """Look once more when time is up; raises NotReadyError unless the object is ready after all."""
+    now = await _last_look(kube, progress.latest)
+    if now is None:
+        raise progress.deleted() from None
+    progress.latest = now
+    if progress.settled():
+        return
+    waited = f"{describe(now)} is not ready after {seconds:g} s. Waited for {progress.missing}."
+    words = last_words(now, waited)
+    pods = await _pod_problems(kube, now)
+    said = f"{waited}{f' Its status: {words}.' if words else ''}{pods}"
+    raise NotReadyError(now, f"{said} {look_at(now)}") from None
 
 
 async def until_gone(kube: Kube, obj: Object, *, seconds: float, cancelled: asyncio.Event) -> None:
@@ -152,7 +169,25 @@ async def until_gone(kube: Kube, obj: Object, *, seconds: float, cancelled: asyn
     except CancelledByUserError:
         raise NotReadyError(latest, f"{describe(obj)}: cancelled while waiting for its deletion") from None
     except TimeoutError:
+        now = await _last_look(kube, latest)
+        if now is None:
+            return
+        latest = now
         raise NotReadyError(latest, f"{describe(obj)} is not gone after {seconds:g} s. {_holders(latest)}") from None
+
+
+async def _last_look(kube: Kube, obj: Object) -> Object | None:
+    """The object as it is when time is up; None when it is gone, as it was when nobody answers.
+
+    A watch may have been silent because the connection was dropped on the way.
+    """
+    metadata = obj["metadata"]
+    try:
+        async with asyncio.timeout(_LAST_LOOK):
+            now = await kube.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
+    except (TimeoutError, ApiError):
+        return obj
+    return now if now and now["metadata"]["uid"] == metadata["uid"] else None
 
 
 def _watch(kube: Kube, obj: Object, seconds: float) -> AsyncGenerator[Event, None]:

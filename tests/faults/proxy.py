@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
 from aiohttp.web import Request, StreamResponse
 
 from sandbox.instance import LOOPBACK
@@ -80,10 +80,14 @@ class Proxy:
 
     async def handle(self, request: Request) -> StreamResponse:
         rule = self.rule
-        if rule is None or not rule.takes(request):
-            return await self.pass_on(request)
-        rule.seen += 1
-        return await rule.act(request, self)
+        try:
+            if rule is None or not rule.takes(request):
+                return await self.pass_on(request)
+            rule.seen += 1
+            return await rule.act(request, self)
+        except ClientError:
+            # What the API server would do that is not there: no answer of ours in its place.
+            return await _broken(request)
 
     @asynccontextmanager
     async def asked(self, request: Request) -> AsyncGenerator[ClientResponse]:
@@ -189,6 +193,14 @@ async def silent(_request: Request, _proxy: "Proxy") -> StreamResponse:
     """Keep the connection open and never answer: what a half-open connection looks like."""
     await asyncio.sleep(_FOREVER)
     return web.Response(status=504)
+
+
+async def watch_silent(request: Request, _proxy: "Proxy") -> StreamResponse:
+    """Begin a watch, and never say anything: what a connection looks like that was dropped on the way."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    await asyncio.sleep(_FOREVER)
+    return response
 
 
 async def cut_short(request: Request, _proxy: "Proxy") -> StreamResponse:

@@ -399,12 +399,12 @@ def clock_was_ahead(world: World) -> Generator[None]:
 
 @contextmanager
 def half_written_stack_file(world: World) -> Generator[None]:
-    text = world.settings.read_text()
-    world.settings.write_text(text + "  maas:routing: {by:\n")
+    end = "  maas:routing: {by:\n"
+    world.settings.write_text(world.settings.read_text() + end)
     try:
         yield
     finally:
-        world.settings.write_text(text)
+        world.settings.write_text(world.settings.read_text().removesuffix(end))
 
 
 # --- what is on the cluster
@@ -509,7 +509,7 @@ def webhook_that_is_gone(world: World) -> Generator[None]:
 
 @contextmanager
 def quota_is_full(world: World) -> Generator[None]:
-    """No Service more in the namespace of the models, where a model with two replicas brings a disruption budget."""
+    """No disruption budget in the namespace of the models, where a model with two replicas brings one."""
     quota: Object = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -630,6 +630,14 @@ NETWORK: tuple[Fault, ...] = (
         seconds=180,
     ),
     Fault(
+        "half-open-from-the-start",
+        "an API server that takes connections and says nothing",
+        "no request is ever answered",
+        through_proxy(misbehave.silent),
+        says=("no answer from the API server", "ReadTimeout"),
+        seconds=240,
+    ),
+    Fault(
         "429",
         "the API server asks for patience",
         "three times 429 with `Retry-After: 1`",
@@ -698,6 +706,27 @@ NETWORK: tuple[Fault, ...] = (
         through_proxy(misbehave.watch_cut_short, times=2, path=WATCHES_POLICY),
         code=0,
         ordinary=True,
+    ),
+    Fault(
+        "half-open-watch",
+        "a watch is half open",
+        "the first watch of the object is never answered",
+        through_proxy(misbehave.silent, times=1, path=WATCHES_POLICY),
+        code=0,
+    ),
+    Fault(
+        "half-open-watches",
+        "every watch is half open",
+        "no watch of the object is ever answered",
+        through_proxy(misbehave.silent, path=WATCHES_POLICY),
+        code=0,
+    ),
+    Fault(
+        "silent-watches",
+        "watches begin, and then fall silent",
+        "no watch of the object ever has an event",
+        through_proxy(misbehave.watch_silent, path=WATCHES_POLICY),
+        code=0,
     ),
     Fault(
         "watch-too-old",

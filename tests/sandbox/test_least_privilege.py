@@ -1,5 +1,6 @@
 """The roles of docs/platforms, as the API server enforces them: enough for what they are for, and nothing too much."""
 
+import re
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.sandbox
 
 ROLES = Path(__file__).resolve().parents[2] / "docs" / "platforms"
 DEPLOYER, READER = "maas-deployer", "maas-reader"
+VERBS = {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}
 SETTINGS = """\
 config:
   maas:domain: roles.localhost
@@ -126,6 +129,19 @@ def as_reader(world: World, reader: dict[str, str]) -> Generator[list[Asked]]:
             write_kubeconfig(path, world.proxy.url)
 
 
+def right(asked: Asked) -> Right | None:
+    """The right that a request needs; None for what everybody may ask, such as which kinds there are."""
+    path, _, query = asked.path.partition("?")
+    found = re.fullmatch(
+        r"/(?:api|apis/(?P<group>[^/]+))/v[^/]+(?:/namespaces/[^/]+(?=/))?/(?P<resource>[^/]+)(?:/(?P<name>[^/]+))?",
+        path,
+    )
+    if found is None:
+        return None
+    read = "watch" if "watch=true" in query else "get" if found["name"] else "list"
+    return Right(found["group"] or "", found["resource"], VERBS.get(asked.method, read))
+
+
 def refused(log: Iterable[Asked]) -> list[str]:
     return [f"{each.method} {each.path}" for each in log if each.status == 403]
 
@@ -179,23 +195,49 @@ def test_who_may_only_read_sees_in_a_preview_what_would_change(world: World, rea
     world.settings.write_text(text)
 
 
+LIMIT = ("tokens: 120 per 1h", "tokens: 140 per 1h")
+LIMIT_AGAIN = ("tokens: 140 per 1h", "tokens: 160 per 1h")
+MODEL = (
+    "profile: external}\n",
+    "profile: external}\n    other: {source: https://api.example.org/v1, profile: external}\n",
+)
+
+
 @pytest.mark.timeout(UP_SECONDS)
-def test_with_one_right_less_an_up_fails_and_says_which(world: World) -> None:
-    taken = Right("kuadrant.io", "tokenratelimitpolicies", "patch")
+@pytest.mark.parametrize(
+    ("taken", "edit"),
+    [
+        (Right("kuadrant.io", "tokenratelimitpolicies", "patch"), LIMIT),
+        (Right("kuadrant.io", "tokenratelimitpolicies", "watch"), LIMIT_AGAIN),
+        (Right("gateway.networking.k8s.io", "httproutes", "create"), MODEL),
+        (Right("gateway.networking.k8s.io", "httproutes", "delete"), MODEL[::-1]),
+    ],
+    ids=lambda value: value.verb if isinstance(value, Right) else "",
+)
+def test_with_one_right_less_an_up_fails_and_says_which(world: World, taken: Right, edit: tuple[str, str]) -> None:
     text = world.settings.read_text()
-    world.settings.write_text(text.replace("tokens: 120 per 1h", "tokens: 140 per 1h"))
+    assert text.count(edit[0]) == 1
+    world.settings.write_text(text.replace(*edit))
     give(world.sandbox, without(role(DEPLOYER), taken))
     time.sleep(1)  # the API server takes notice by a watch of its own
     try:
         said = world.up()
     finally:
         give(world.sandbox, role(DEPLOYER))
-    assert said.code == 1
-    for words in (DEPLOYER, "cannot patch", "tokenratelimitpolicies", "kuadrant.io"):
+    assert said.code == 1, said.text
+    for words in (DEPLOYER, f"cannot {taken.verb}", taken.resource, taken.group):
         assert words in said.text
     time.sleep(1)
     said = world.up()
     assert said.code == 0, said.text
+
+
+@pytest.mark.timeout(UP_SECONDS)
+def test_the_deployer_may_ask_the_doctor(world: World) -> None:
+    before = len(world.proxy.log)
+    said = world.run("doctor", "--stack", STACK)
+    assert "may not be listed" not in said.text
+    assert refused(world.proxy.log[before:]) == []
 
 
 @pytest.mark.timeout(UP_SECONDS)
@@ -204,3 +246,43 @@ def test_the_deployers_role_is_enough_to_take_it_all_away(world: World) -> None:
     said = world.run("destroy", "--stack", STACK, "--stand-in", "--yes")
     assert said.code == 0, said.text
     assert refused(world.proxy.log[before:]) == []
+
+
+@pytest.mark.timeout(UP_SECONDS)
+def test_each_right_that_a_deployment_uses_is_one_that_it_cannot_do_without(world: World) -> None:
+    """Each request of the runs above is sent again, as a dry run, with just its own right taken away."""
+    full = role(DEPLOYER)
+    asked = {used: each for each in world.proxy.log if (used := right(each)) and each.status < 300}
+    assert set(asked) <= rights(full), "RBAC has let nothing else pass"
+    way = connection(world.sandbox, client_certificate(world.sandbox.cluster_folder / "pki", DEPLOYER))
+    with httpx.Client(base_url=way.server, verify=way.tls, trust_env=False, timeout=30) as client:
+        try:
+            for taken, each in sorted(asked.items()):
+                give(world.sandbox, without(full, taken))
+                assert is_refused_soon(client, each), f"{taken} is not needed for {each.method} {each.path}"
+        finally:
+            give(world.sandbox, full)
+
+
+def is_refused_soon(client: httpx.Client, asked: Asked) -> bool:
+    path, _, query = asked.path.partition("?")
+    params = dict(httpx.QueryParams(query))
+    params |= {} if asked.method == "GET" else {"dryRun": "All"}
+    params |= {"timeoutSeconds": "1"} if "watch" in params else {}
+    for _ in range(50):
+        answer = client.request(
+            asked.method, path, params=params, content=asked.body, headers={"Content-Type": asked.content_type}
+        )
+        if answer.status_code == 403:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_right_on_what_this_stack_makes_was_used_or_has_a_reason(world: World) -> None:
+    """For what other stacks make, the rights are held against what they make, without a cluster."""
+    asked = {used for each in world.proxy.log if (used := right(each)) and each.status < 300}
+    made = {(each.group, each.resource) for each in asked if each.verb == "patch"}
+    assert len(made) > 10, "the runs came before"
+    unused = {each for each in rights(role(DEPLOYER)) - asked if (each.group, each.resource) in made}
+    assert {each for each in unused if each.verb != "watch"} == set(), "a wait begins only where something takes time"

@@ -45,11 +45,15 @@ class Drop:
 
 @dataclass(frozen=True)
 class Stream:
-    """Answer a watch with these lines as they are, then end the answer properly or not."""
+    """Answer a watch with these lines as they are, then end the answer properly or not.
+
+    `silent` sends not even a header before it ends.
+    """
 
     lines: tuple[str, ...] = ()
     cut: bool = False
     hold: float = 0.0
+    silent: bool = False
 
 
 Fault = Refuse | Drop | Stream
@@ -134,9 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
                     self.api.answer(self.command, split.path, query, body)
                 self.close_connection = True
             case Stream():
-                self.stream(fault)
+                self.stream(fault, split.path)
             case None if method == "WATCH":
-                self.stream(Stream(hold=5))
+                self.stream(Stream(hold=5), split.path)
             case None if self.command == "PATCH" and re.search(rb"\\u[dD][89abAB]", content):
                 # An apply is read as YAML, in which half a letter is none.
                 self.send(400, _status("BadRequest", "yaml: found invalid Unicode character escape code", ()), ())
@@ -154,14 +158,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def stream(self, script: Stream) -> None:
+    def stream(self, script: Stream, path: str) -> None:
         self.close_connection = True
+        if script.silent:
+            self.stopping.wait(script.hold)
+            return
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for line in script.lines:
             data = line.encode()
             self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+            if line.startswith('{"type": "MODIFIED"') and line.endswith("\n"):
+                obj = json.loads(line)["object"]
+                self.api.objects[f"{path}/{obj['metadata']['name']}"] = obj
         self.wfile.flush()
         self.stopping.wait(script.hold)
         if not script.cut:

@@ -70,6 +70,26 @@ def test_an_apply_is_repeated_after_a_passing_fault(api: FakeApi, fake_kubeconfi
     assert api.sent("PATCH") == 2, "an apply may be sent twice: it ends in the same object"
 
 
+@pytest.mark.parametrize(("fault", "is_away"), [(Drop(), True), (Refuse(503), True), (Refuse(500), False)])
+def test_a_server_that_is_away_after_it_has_answered_is_waited_for_longer(
+    api: FakeApi, fake_kubeconfig: Path, fault: Drop | Refuse, *, is_away: bool
+) -> None:
+    api.faults["PATCH", PATH] = [fault] * 8
+    if is_away:
+        run(fake_kubeconfig, apply, attempts=11)
+    else:
+        with pytest.raises(ApiError):
+            run(fake_kubeconfig, apply, attempts=11)
+    assert api.sent("PATCH") == (9 if is_away else 6)
+
+
+def test_a_server_that_never_answered_is_given_up_soon(api: FakeApi, fake_kubeconfig: Path) -> None:
+    api.faults["GET", "/api/v1"] = [Drop()] * 20
+    with pytest.raises(ApiError, match="no answer"):
+        run(fake_kubeconfig, apply, attempts=11)
+    assert api.sent("GET", "/api/v1") == 6
+
+
 @pytest.mark.parametrize("fault", [Drop(), Drop(carried_out=True), Refuse(500), Refuse(503)])
 def test_a_create_is_never_repeated_when_it_may_have_been_carried_out(
     api: FakeApi, fake_kubeconfig: Path, fault: Drop | Refuse
@@ -215,6 +235,31 @@ def test_a_watch_survives_a_busy_server_but_not_one_that_stays_broken(api: FakeA
     api.faults["WATCH", COLLECTION] = [Drop()] * 9
     with pytest.raises(ApiError, match="no answer"):
         watched(fake_kubeconfig, 1, since=stored)
+
+
+def test_a_watch_that_never_begins_is_given_up_and_begun_anew(
+    api: FakeApi, fake_kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.kube._WATCH_BEGINS", 0.1)
+    stored = api.store(PATH, CONFIG_MAP)
+    half_open = Stream(hold=60, silent=True)
+    api.faults["WATCH", COLLECTION] = [half_open, Stream((watch_line("MODIFIED", version(stored, "200")),), hold=1)]
+    assert watched(fake_kubeconfig, 1, since=stored) == [("MODIFIED", "200")]
+    api.faults["WATCH", COLLECTION] = [half_open] * 9
+    with pytest.raises(ApiError, match="the watch has not begun after"):
+        watched(fake_kubeconfig, 1, since=stored)
+
+
+def test_a_watch_that_falls_silent_is_begun_anew(
+    api: FakeApi, fake_kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.kube._WATCH_SECONDS", 0.1)
+    stored = api.store(PATH, CONFIG_MAP)
+    api.faults["WATCH", COLLECTION] = [
+        Stream(hold=60),
+        Stream((watch_line("MODIFIED", version(stored, "200")),), hold=1),
+    ]
+    assert watched(fake_kubeconfig, 1, since=stored) == [("MODIFIED", "200")]
 
 
 def test_a_server_that_ends_watches_at_once_is_not_asked_in_a_hot_loop(api: FakeApi, fake_kubeconfig: Path) -> None:

@@ -1,7 +1,9 @@
 """The provider as the engine sees it, on an API server that is broken on purpose."""
 
 import threading
+import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,13 @@ def config_map(**more: Any) -> dict[str, Any]:  # noqa: ANN401
 
 def awaited(expression: str) -> dict[str, Any]:
     return config_map(metadata={"name": "a", "namespace": "n", "annotations": {"pulumi.com/waitFor": expression}})
+
+
+def until_watched(api: FakeApi) -> None:
+    for _ in range(500):
+        if api.sent("WATCH"):
+            return
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -69,6 +78,17 @@ def test_a_wait_goes_on_after_the_watch_broke_off_in_the_middle_of_an_event(api:
     assert state["status"]["conditions"][0]["status"] == "True", "the recorded state is the one that was waited for"
 
 
+def test_what_a_silent_watch_did_not_tell_is_seen_when_time_is_up(api: FakeApi, client: Client) -> None:
+    wanted = awaited("condition=Ready")
+    api.faults["WATCH", COLLECTION] = [Stream(hold=60)]
+    with ThreadPoolExecutor() as pool:
+        pending = pool.submit(client.resource("core/v1:ConfigMap").create, wanted, seconds=1)
+        until_watched(api)
+        api.store(PATH, wanted | {"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+        _, state = pending.result()
+    assert state["status"]["conditions"][0]["status"] == "True"
+
+
 def test_a_timeout_keeps_the_object_and_says_what_was_awaited_and_where_to_look(client: Client) -> None:
     with pytest.raises(Failure, match=r"ConfigMap n/a is not ready after 0\.3 s") as error:
         client.resource("core/v1:ConfigMap").create(awaited("condition=Ready"), seconds=0.3)
@@ -105,10 +125,7 @@ def test_cancelling_ends_a_wait_and_keeps_the_object(api: FakeApi, client: Clien
 
     thread = threading.Thread(target=create)
     thread.start()
-    for _ in range(500):
-        if api.sent("WATCH"):
-            break
-        threading.Event().wait(0.01)
+    until_watched(api)
     client.cancel()
     thread.join(timeout=10)
     assert failed, "the call must have ended"
