@@ -1,10 +1,11 @@
 """The roles of docs/platforms, as the API server enforces them: enough for what they are for, and nothing too much."""
 
+import json
 import re
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.sandbox
 ROLES = Path(__file__).resolve().parents[2] / "docs" / "platforms"
 DEPLOYER, READER = "maas-deployer", "maas-reader"
 VERBS = {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}
+CREATED, FORBIDDEN = 201, 403
 SETTINGS = """\
 config:
   maas:domain: roles.localhost
@@ -129,21 +131,27 @@ def as_reader(world: World, reader: dict[str, str]) -> Generator[list[Asked]]:
             write_kubeconfig(path, world.proxy.url)
 
 
-def right(asked: Asked) -> Right | None:
-    """The right that a request needs; None for what everybody may ask, such as which kinds there are."""
+def rights_for(asked: Asked) -> set[Right]:
+    """The rights that a request needs: none for what everybody may ask, two for an apply that finds nothing."""
     path, _, query = asked.path.partition("?")
     found = re.fullmatch(
         r"/(?:api|apis/(?P<group>[^/]+))/v[^/]+(?:/namespaces/[^/]+(?=/))?/(?P<resource>[^/]+)(?:/(?P<name>[^/]+))?",
         path,
     )
     if found is None:
-        return None
+        return set()
     read = "watch" if "watch=true" in query else "get" if found["name"] else "list"
-    return Right(found["group"] or "", found["resource"], VERBS.get(asked.method, read))
+    verbs = {VERBS.get(asked.method, read)} | ({"create"} if asked.status == CREATED else set())
+    return {Right(found["group"] or "", found["resource"], verb) for verb in verbs}
+
+
+def used(log: Iterable[Asked]) -> dict[Right, Asked]:
+    """Each right without which a request would not have been answered, and such a request."""
+    return {right: each for each in log if each.status < 300 for right in rights_for(each)}
 
 
 def refused(log: Iterable[Asked]) -> list[str]:
-    return [f"{each.method} {each.path}" for each in log if each.status == 403]
+    return [f"{each.method} {each.path}" for each in log if each.status == FORBIDDEN]
 
 
 @pytest.mark.timeout(UP_SECONDS)
@@ -176,7 +184,7 @@ def test_the_readers_role_is_enough_to_preview_to_see_drift_and_for_the_doctor(
             assert said.code == 0, said.text
         assert log, f"{words} asked"
         changing = [
-            each for each in log if each.method != "GET" and each.status != 403 and "dryRun=All" not in each.path
+            each for each in log if each.method != "GET" and each.status != FORBIDDEN and "dryRun=All" not in each.path
         ]
         assert changing == [], "it changes nothing"
 
@@ -241,48 +249,62 @@ def test_the_deployer_may_ask_the_doctor(world: World) -> None:
 
 
 @pytest.mark.timeout(UP_SECONDS)
-def test_the_deployers_role_is_enough_to_take_it_all_away(world: World) -> None:
+def test_each_right_that_was_used_is_one_that_cannot_be_done_without(world: World) -> None:
+    asked = used(world.proxy.log)
+    assert {each.verb for each in asked} == {"get", "list", "watch", "create", "patch", "delete"}
+    assert set(asked) <= rights(role(DEPLOYER)), "RBAC has let nothing else pass"
+    refused_without_each(world, {right: each for right, each in asked.items() if right.verb != "delete"})
+
+
+@pytest.mark.timeout(UP_SECONDS)
+def test_the_deployers_role_is_enough_to_take_it_all_away_and_no_right_is_too_much(world: World) -> None:
     before = len(world.proxy.log)
     said = world.run("destroy", "--stack", STACK, "--stand-in", "--yes")
     assert said.code == 0, said.text
     assert refused(world.proxy.log[before:]) == []
+    asked = used(world.proxy.log)
+    refused_without_each(world, {right: each for right, each in asked.items() if right.verb == "delete"})
+    # For the kinds of other stacks, the rights are held against what those make, without a cluster.
+    made = {(right.group, right.resource) for right in asked if right.verb == "create"}
+    assert len(made) > 10
+    unused = {right for right in rights(role(DEPLOYER)) - set(asked) if (right.group, right.resource) in made}
+    assert {right for right in unused if right.verb != "watch"} == set(), "waits begin only where something takes time"
 
 
-@pytest.mark.timeout(UP_SECONDS)
-def test_each_right_that_a_deployment_uses_is_one_that_it_cannot_do_without(world: World) -> None:
-    """Each request of the runs above is sent again, as a dry run, with just its own right taken away."""
+def refused_without_each(world: World, asked: dict[Right, Asked]) -> None:
+    """Send each request again, as a dry run, with just the one right taken away: it has to be refused."""
     full = role(DEPLOYER)
-    asked = {used: each for each in world.proxy.log if (used := right(each)) and each.status < 300}
-    assert set(asked) <= rights(full), "RBAC has let nothing else pass"
     way = connection(world.sandbox, client_certificate(world.sandbox.cluster_folder / "pki", DEPLOYER))
     with httpx.Client(base_url=way.server, verify=way.tls, trust_env=False, timeout=30) as client:
         try:
             for taken, each in sorted(asked.items()):
                 give(world.sandbox, without(full, taken))
-                assert is_refused_soon(client, each), f"{taken} is not needed for {each.method} {each.path}"
+                assert is_refused_soon(client, of_another_name(each) if taken.verb == "create" else each), (
+                    f"{taken} is not needed for {each.method} {each.path}"
+                )
         finally:
             give(world.sandbox, full)
 
 
+def of_another_name(asked: Asked) -> Asked:
+    """The same request for an object that is not there."""
+    body = json.loads(asked.body)
+    name = body["metadata"]["name"]
+    body["metadata"]["name"] = f"{name}-another"
+    path = asked.path.replace(f"/{name}?", f"/{name}-another?")
+    return replace(asked, path=path, body=json.dumps(body).encode())
+
+
 def is_refused_soon(client: httpx.Client, asked: Asked) -> bool:
+    """Whether the API server, which takes notice of a role by a watch of its own, comes to refuse a request."""
     path, _, query = asked.path.partition("?")
     params = dict(httpx.QueryParams(query))
     params |= {} if asked.method == "GET" else {"dryRun": "All"}
     params |= {"timeoutSeconds": "1"} if "watch" in params else {}
+    headers = {"Content-Type": asked.content_type}
     for _ in range(50):
-        answer = client.request(
-            asked.method, path, params=params, content=asked.body, headers={"Content-Type": asked.content_type}
-        )
-        if answer.status_code == 403:
+        answer = client.request(asked.method, path, params=params, content=asked.body, headers=headers)
+        if answer.status_code == FORBIDDEN:
             return True
-        time.sleep(0.1)
+        time.sleep(0.05)
     return False
-
-
-def test_a_right_on_what_this_stack_makes_was_used_or_has_a_reason(world: World) -> None:
-    """For what other stacks make, the rights are held against what they make, without a cluster."""
-    asked = {used for each in world.proxy.log if (used := right(each)) and each.status < 300}
-    made = {(each.group, each.resource) for each in asked if each.verb == "patch"}
-    assert len(made) > 10, "the runs came before"
-    unused = {each for each in rights(role(DEPLOYER)) - asked if (each.group, each.resource) in made}
-    assert {each for each in unused if each.verb != "watch"} == set(), "a wait begins only where something takes time"
