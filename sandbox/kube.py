@@ -30,6 +30,8 @@ _NOT_SERVED = "NotServed"
 _TRANSIENT = frozenset({500, 502, 503, 504})
 _AWAY = frozenset({0, 502, 503, 504})
 """What comes in place of an answer when the server is away: nothing, or the word of a load balancer before it."""
+_REST = 10.0
+"""Seconds in which a server that one request has given up on is not asked by others: each would wait as long."""
 _SHOWN = 80
 """Characters of an answer that is none."""
 _WATCH_SECONDS = 30.0
@@ -216,7 +218,8 @@ class Kube:
         self.namespace = connection.namespace
         self._retry = retry or Retry()
         self._on_warning = on_warning
-        self._has_answered = False
+        self._answered: float | None = None
+        self._given_up: tuple[float, ApiError] | None = None
         self._groups: dict[str, _GroupVersion] = {}
         self._http = httpx.AsyncClient(
             base_url=connection.server,
@@ -650,7 +653,12 @@ class Kube:
                 raise httpx.RemoteProtocolError("the watch broke off in the middle of an event")
 
     def _bound(self, failure: ApiError) -> int:
-        return self._retry.bound(is_away=self._has_answered and failure.status in _AWAY)
+        return self._retry.bound(is_away=self._answered is not None and failure.status in _AWAY)
+
+    def _refuse_while_away(self, now: float, target: str) -> None:
+        if self._given_up and now - self._given_up[0] < _REST:
+            failure = self._given_up[1]
+            raise ApiError(failure.status, failure.reason, failure.message, target)
 
     def _tell_warnings(self, response: httpx.Response, target: str) -> None:
         if self._on_warning is None or "Warning" not in response.headers:
@@ -674,6 +682,7 @@ class Kube:
         headers = {"Content-Type": content_type} if content is not None else {}
         repeatable = method != "POST" or "dryRun" in (params or {})
         started = time.monotonic()
+        self._refuse_while_away(started, target)
         for attempt in range(self._retry.attempts):
             asked: float | None = None
             try:
@@ -684,7 +693,8 @@ class Kube:
                 if not (repeatable or never_sent):
                     raise failure from error
             else:
-                self._has_answered |= response.status_code not in _AWAY
+                if response.status_code not in _AWAY:
+                    self._answered, self._given_up = time.monotonic(), None
                 if response.is_success:
                     self._tell_warnings(response, target)
                     return response
@@ -695,6 +705,8 @@ class Kube:
                 asked = _retry_after(response)
             pause = self._retry.pause(attempt, asked)
             if attempt + 1 >= self._bound(failure) or time.monotonic() + pause - started > self._retry.seconds:
+                if failure.status in _AWAY and (self._answered or 0) < started:
+                    self._given_up = time.monotonic(), failure
                 raise failure
             await asyncio.sleep(pause)
         raise AssertionError("Retry.attempts is at least 1")

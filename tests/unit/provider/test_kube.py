@@ -90,6 +90,22 @@ def test_a_server_that_never_answered_is_given_up_soon(api: FakeApi, fake_kubeco
     assert api.sent("GET", "/api/v1") == 6
 
 
+def test_a_server_that_one_request_has_given_up_on_is_not_asked_by_the_others_for_a_while(
+    api: FakeApi, fake_kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.faults["GET", "/api/v1"] = [Drop()] * 3
+
+    async def work(kube: Kube) -> Object:
+        for _ in range(10):
+            with pytest.raises(ApiError, match="ConfigMap n/a: no answer"):
+                await apply(kube)
+        assert api.sent("GET") == 3
+        monkeypatch.setattr("sandbox.kube._REST", 0.0)
+        return await apply(kube)
+
+    assert run(fake_kubeconfig, work)["data"] == {"k": "v"}
+
+
 @pytest.mark.parametrize("fault", [Drop(), Drop(carried_out=True), Refuse(500), Refuse(503)])
 def test_a_create_is_never_repeated_when_it_may_have_been_carried_out(
     api: FakeApi, fake_kubeconfig: Path, fault: Drop | Refuse
