@@ -22,28 +22,6 @@ Restore = tuple[str, ...]
 """Words of a command that has to be given before the next `up`."""
 
 CRD = "tokenratelimitpolicies.kuadrant.io"
-TRIED = frozenset(
-    {
-        "429",
-        "answer-lost",
-        "another-cluster",
-        "engine-killed",
-        "half-open-once",
-        "latency",
-        "no-json",
-        "refused",
-        "resets",
-        "resets-for-good",
-        "run-killed",
-        "state-gone",
-        "state-truncated",
-        "truncated-watch",
-        "two-ups",
-        "unknown-token",
-        "wrong-passphrase",
-    }
-)
-"""The faults whose test has passed; add to them as the others do."""
 UP = ("up", "--stack", STACK, "--stand-in", "--yes")
 DESTROY = ("destroy", "--stack", STACK, "--stand-in", "--yes")
 
@@ -72,11 +50,6 @@ class Fault:
     """Whether it needs the right to mount file systems."""
     touches: tuple[str, ...] = ()
     """The namespaces whose canaries the fault itself takes away."""
-
-    @property
-    def tried(self) -> bool:
-        """Whether what is expected has been seen; the page says so where it has not."""
-        return self.name in TRIED
 
     @property
     def gets_over_it(self) -> bool:

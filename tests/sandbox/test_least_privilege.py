@@ -141,7 +141,7 @@ def rights_for(asked: Asked) -> set[Right]:
     if found is None:
         return set()
     read = "watch" if "watch=true" in query else "get" if found["name"] else "list"
-    verbs = {VERBS.get(asked.method, read)} | ({"create"} if asked.status == CREATED else set())
+    verbs = {VERBS.get(asked.method, read), *(("create",) if asked.status == CREATED else ())}
     return {Right(found["group"] or "", found["resource"], verb) for verb in verbs}
 
 
