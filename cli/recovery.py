@@ -44,6 +44,11 @@ class Lock:
         return not self.is_elsewhere and not _is_engine(self.pid)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it says who took it."""
+        return self.pid > 0
+
+    @property
     def is_elsewhere(self) -> bool:
         """Whether another machine's process took it."""
         return self.host != socket.gethostname()
@@ -69,9 +74,12 @@ class Backend:
         return self.snapshot.is_file()
 
     def locks(self) -> list[Lock]:
-        """The locks on the stack; one that cannot be read (cut short by a crash) has no holder."""
+        """The locks on the stack; one that cannot be read (cut short by a crash or a full disk) has no holder.
+
+        The engine reads every file there, also what a full disk has left of one: `<id>.json.<number>.tmp`.
+        """
         folder = self.folder / ".pulumi" / "locks" / _ORGANIZATION / self.project / self.stack
-        return [_read_lock(path) for path in sorted(folder.glob("*.json"))]
+        return [_read_lock(path) for path in sorted(folder.glob("*")) if path.suffix != _ATTRIBUTES]
 
     @property
     def full_name(self) -> str:
@@ -185,7 +193,8 @@ def unlock(backend: Backend, reporter: Reporter, words: str = "", *, force: bool
         lock.path.unlink(missing_ok=True)
         lock.path.with_name(lock.path.name + _ATTRIBUTES).unlink(missing_ok=True)
         gone = f"on {lock.host}" if lock.is_elsewhere else "which is gone"
-        reporter.note(f"Cleared the lock of process {lock.pid}, {gone}.")
+        whole = f"the lock of process {lock.pid}, {gone}"
+        reporter.note(f"Cleared {whole if lock.is_whole else 'a lock that was written by half'}.")
     return len(locks)
 
 

@@ -97,7 +97,8 @@ def _locks(target: Target, backend: Backend) -> Iterator[Finding]:
     for lock in backend.locks():
         who = f"process {lock.pid} on {lock.host}"
         if lock.is_dead:
-            yield Finding("lock", WARNING, f"left by {who}, which is gone", f"./maas state unlock{target.words}")
+            text = f"left by {who}, which is gone" if lock.is_whole else f"written by half: {lock.path.name}"
+            yield Finding("lock", WARNING, text, f"./maas state unlock{target.words}")
         elif lock.is_elsewhere:
             way = f"if it is not there any more: ./maas state unlock --force{target.words}"
             yield Finding("lock", WARNING, f"held by {who}", way)

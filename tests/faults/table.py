@@ -952,7 +952,7 @@ OBJECTS: tuple[Fault, ...] = (
         "the field belongs to somebody else",
         "another field manager applies it",
         field_of_somebody_else,
-        says=("gitops", "conflict"),
+        says=("another field manager is in the way", "is owned by 'gitops'"),
     ),
     Fault(
         "refused",

@@ -80,6 +80,14 @@ def test_a_lock_that_was_cut_short_is_cleared(backend: Backend) -> None:
     assert not path.exists()
 
 
+def test_what_a_full_disk_left_of_a_lock_is_cleared(backend: Backend) -> None:
+    path = lock(backend, 1)
+    left = path.replace(path.with_name(f"{path.name}.18eb6a8ddf316cec.tmp"))
+    left.write_text("")
+    recover(backend, Silent())
+    assert not left.exists(), "the engine reads it, and fails"
+
+
 def test_a_lock_from_another_machine_is_left_and_named(backend: Backend) -> None:
     path = lock(backend, 1, host="elsewhere")
     with pytest.raises(MaasError, match="elsewhere"):
