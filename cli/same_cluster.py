@@ -28,11 +28,8 @@ def require(target: Target, way: Way) -> None:
     Raises:
         MaasError: It is another one.
     """
-    try:
-        known = (target.backups / _NOTE).read_text(encoding="utf-8").strip()
-    except OSError:
-        return
-    if target.backend is None or not target.backend.urns():
+    known = _noted(target)
+    if not known or target.backend is None or not target.backend.urns():
         return
     here, server = _uid(way)
     if here and here != known:
@@ -44,10 +41,21 @@ def require(target: Target, way: Way) -> None:
 
 
 def remember(target: Target, way: Way) -> None:
-    """Note which cluster the stack is on now."""
+    """Note which cluster the stack is on now.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     here, _ = _uid(way)
-    if here:
+    if here and here != _noted(target):
         write_private(target.backups / _NOTE, f"{here}\n")
+
+
+def _noted(target: Target) -> str:
+    try:
+        return (target.backups / _NOTE).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def _uid(way: Way) -> tuple[str, str]:

@@ -318,8 +318,13 @@ def passphrase(text: str | None) -> Make:
     return make
 
 
-def full(folder: str) -> Make:
-    """A file system of its own for a folder of the home, with next to nothing free."""
+def full(folder: str, *, but: str = "") -> Make:
+    """A file system of its own for a folder of the home, with next to nothing free.
+
+    Args:
+        folder: The folder's name.
+        but: Files that are not in it any more.
+    """
 
     @contextmanager
     def make(world: World) -> Generator[None]:
@@ -331,6 +336,8 @@ def full(folder: str) -> Make:
         _mount("-t", "tmpfs", "-o", f"size={size + 2**20},mode=700", "tmpfs", str(place))
         try:
             shutil.copytree(aside, place, dirs_exist_ok=True)
+            for path in place.rglob(but) if but else ():
+                path.unlink()
             filler = place / "filler"
             with filler.open("wb", buffering=0) as out, suppress(OSError):
                 while True:
@@ -914,9 +921,18 @@ STATE: tuple[Fault, ...] = (
     ),
     Fault(
         "disk-full-copies",
-        "no room where the copies are",
-        "a full file system",
+        "no room for the copy after the run",
+        "a full file system where the copies are",
         full("backups"),
+        code=0,
+        says=("The copy of the state could not be written", "No space left on device"),
+        mounts=True,
+    ),
+    Fault(
+        "disk-full-first-copy",
+        "no room for the copy before the run",
+        "a full file system where the copies were",
+        full("backups", but="*.json.gz"),
         says=("Nothing was begun", "No space left on device"),
         mounts=True,
     ),

@@ -1,3 +1,4 @@
+import errno
 import stat
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,16 @@ def test_another_cluster_than_that_of_the_last_up_is_refused(target: Target, clu
         same_cluster.require(target, way)
     for words in ("uid another", "it was one", "maas:cluster.context", "./maas state adopt --stack dev"):
         assert words in str(caught.value)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_is_noted_already_needs_no_room(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path, _text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    same_cluster.remember(target, way)
+    monkeypatch.setattr(same_cluster, "write_private", full)
+    same_cluster.remember(target, way)
 
 
 def test_a_cluster_that_does_not_answer_is_left_to_the_run_itself(target: Target, cluster: dict[str, Any]) -> None:
