@@ -122,7 +122,7 @@ def decision() -> Profile:
             if gate is None or not gate.decide(request, 1_800_000_000 + number / 100).allowed:
                 raise RuntimeError(f"the gateway refused {request}")
 
-    return Profile("the gateway's decision", sampled(work, "MainThread", f"{__name__}.decision.work"))
+    return Profile("the gateway's decision", sampled(work, "MainThread", "benchmarks.profiles.decision.work"))
 
 
 def _request(chance: random.Random) -> Request:

@@ -33,6 +33,7 @@ YAML_PLACES = (
 )
 _PYTHON = (sys.executable, "-m")
 _WORKERS = "2"
+_BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,9 @@ def plan(*, fast: bool) -> list[Group]:
                 Check("basedpyright", (*_PYTHON, "basedpyright")),
                 Check(
                     "pytest: unit and program",
-                    # A file's tests share what they record: they stay together.
-                    (*_PYTHON, "pytest", "-m", "not sandbox", "-n", _WORKERS, "--dist", "loadfile", "tests"),
+                    # A file's tests share what they record: they stay together. In the order of the files, which begins
+                    # with the slow ones; by itself xdist would leave those with few tests for the end.
+                    (*_PYTHON, "pytest", "-m", "not sandbox", "-n", _WORKERS, *_BY_FILE, "tests"),
                     shows_output=True,
                 ),
             ),

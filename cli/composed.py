@@ -31,6 +31,7 @@ from cli.stackfile import (
     with_shared,
 )
 from config.merging import merged
+from sandbox.go_yaml import load
 
 ENGINE_OWNED = ("encryptionsalt", "encryptedkey", "secretsprovider")
 """What the engine writes into a stack file beside `config`, when it first encrypts a value."""
@@ -66,7 +67,8 @@ def compose(
     config = {key: value for key, value in config.items() if value is not None}
     users = users_of(with_shared(config, root))
     composed = merge({**tracked, "config": config}, _earlier(target), name, stack, users)
-    _write_if_changed(target, yaml.safe_dump(composed, sort_keys=True, allow_unicode=True, width=120))
+    text = yaml.dump(composed, Dumper=yaml.CSafeDumper, sort_keys=True, allow_unicode=True, width=120)
+    _write_if_changed(target, text)
     return _unsettled(folder, with_shared(composed["config"], root))
 
 
@@ -143,7 +145,7 @@ def _write_if_changed(path: Path, content: str) -> None:
     """Leave a file alone that already says the same, however the engine formats it."""
     if path.is_file():
         try:
-            if yaml.safe_load(path.read_text(encoding="utf-8")) == yaml.safe_load(content):
+            if load(path.read_text(encoding="utf-8")) == load(content):
                 path.chmod(0o600)
                 return
         except yaml.YAMLError:

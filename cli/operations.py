@@ -30,6 +30,7 @@ from cli.paths import ROOT
 from cli.provider import Choice, attached
 from cli.recorder import Recording, RecordingError, record
 from cli.recovery import Backend
+from cli.sdk import without_debug_messages
 from cli.stackfile import SANDBOX, mapping, stack_config
 from cli.state import BACKUPS, care
 from cli.summary import Summary
@@ -366,7 +367,7 @@ class Command:
     def _run(self, title: str, expected: Mapping[str, int], work: Callable[[Tracker], None]) -> None:
         """Run one operation of the engine, showing how far it is."""
         self._tracker = Tracker(expected)
-        with self.console.watch(title, self._tracker):
+        with self.console.watch(title, self._tracker), without_debug_messages():
             work(self._tracker)
 
     def _require_running(self, target: Target) -> None:

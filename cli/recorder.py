@@ -24,6 +24,7 @@ from pulumi.runtime import mocks, settings
 from pulumi.runtime.proto import resource_pb2
 
 from cli.paths import ROOT
+from cli.sdk import without_debug_messages
 from cli.stackfile import stack_config
 from cli.urns import STACK_TYPE, layer_of
 
@@ -165,7 +166,7 @@ def record(
 
 
 def _record_in_thread(stack: str, config: dict[str, str], secrets: list[str], program: Path) -> Recording:
-    with _TURN, _own_event_loop(), _without_stack_traces():
+    with _TURN, _own_event_loop(), _without_stack_traces(), without_debug_messages():
         return _record(stack, config, secrets, program)
 
 

@@ -95,8 +95,8 @@ def _lasting(resource: Mapping[str, Any]) -> dict[str, Any]:
 
 def _opened(value: object) -> Any:  # noqa: ANN401 - whatever a resource has
     """The value without the text of what is encrypted."""
-    if isinstance(value, Mapping):
-        fields = cast("Mapping[str, object]", value)
+    if isinstance(value, dict):  # as JSON has it
+        fields = cast("dict[str, object]", value)
         return {key: _opened(each) for key, each in fields.items() if key != _CIPHERTEXT}
     return [_opened(each) for each in cast("list[object]", value)] if isinstance(value, list) else value
 

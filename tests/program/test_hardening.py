@@ -1,6 +1,7 @@
 """What pods and accounts of ours may do, on every kind of cluster and with everything turned on."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ SPEAKING = {"housekeeping", "observability"}
 """The layers with pods that speak to the API server; their own tests say with which rights."""
 
 
+@cache
 def objects(stack: str) -> tuple[Object, ...]:
     return changed(stack, EVERYTHING).objects
 
