@@ -190,6 +190,14 @@ def origin(name: str) -> str:
     return _PYTHON if known else _PACKAGES
 
 
+def origins(profile: Profile) -> dict[str, float]:
+    """Time that was spent in functions of each origin themselves."""
+    found = dict.fromkeys(_COLOURS, 0.0)
+    for name, spent in profile.own().items():
+        found[origin(name)] += spent
+    return found
+
+
 @dataclass(frozen=True)
 class Box:
     """One part of a picture; places and widths are shares of the whole."""
@@ -282,7 +290,10 @@ def main() -> None:
         profile = PATHS[name]()
         path = arguments.out / f"profile-{name}.svg"
         draw(profile, path)
-        sys.stdout.write(f"{path}\n")
+        by_origin = ", ".join(
+            f"{whose} {100 * spent / profile.total:.0f} %" for whose, spent in origins(profile).items()
+        )
+        sys.stdout.write(f"{path}: {by_origin}\n")
         for function, spent in profile.own().most_common(_OWN):
             sys.stdout.write(f"  {100 * spent / profile.total:5.1f} %  {function}\n")
 
