@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 from enforcement.effective import Effective
@@ -137,11 +138,18 @@ class Authorino:
         raise NotImplementedError(f"authentication by {', '.join(sorted(rule))}")
 
     def _key(self, rule: Mapping[str, Any], credential: str) -> Mapping[str, Any] | None:
-        for key in self.keys:
+        for key in self._by_value.get(credential, ()):
             in_scope = rule.get("allNamespaces") or key.namespace == self.namespace
-            if in_scope and key.value == credential and selects(fields_of(rule.get("selector")), key.labels):
+            if in_scope and selects(fields_of(rule.get("selector")), key.labels):
                 return key.secret
         return None
+
+    @cached_property
+    def _by_value(self) -> Mapping[str, Sequence[Key]]:
+        found: dict[str, list[Key]] = {}
+        for key in self.keys:
+            found.setdefault(key.value, []).append(key)
+        return found
 
     def _unauthorized(self, policy: Effective, attributes: Mapping[str, Any], now: float) -> str:
         """Why the identity may not; empty when it may. Every rule has to agree."""
