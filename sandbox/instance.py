@@ -174,7 +174,7 @@ def _recorded(folder: Path) -> Ports | None:
 def _choose(home: Path, name: str) -> Ports:
     taken = {port for folder in home.iterdir() if (ports := _recorded(folder)) for port in ports.all()}
     chosen: list[int] = []
-    for port in _candidates(home / name):
+    for port in candidates(home / name):
         if port not in taken and port_is_free(port):
             chosen.append(port)
         if len(chosen) == len(fields(Ports)):
@@ -182,8 +182,8 @@ def _choose(home: Path, name: str) -> Ports:
     raise SandboxError(f"sandbox {name}: no free ports between {_FIRST_PORT} and {_LAST_PORT}")
 
 
-def _candidates(folder: Path) -> Iterator[int]:
-    """Every port of the range, from a start that differs from folder to folder: homes do not know of one another."""
+def candidates(folder: Path) -> Iterator[int]:
+    """Every port of the range, from a start that differs from folder to folder: those of others are not known."""
     span = _LAST_PORT - _FIRST_PORT
     start = int.from_bytes(hashlib.sha256(str(folder).encode()).digest()[:4]) % span
     return (_FIRST_PORT + (start + step) % span for step in range(span))

@@ -18,6 +18,7 @@ from sandbox.kube import ApiError, Kube
 from sandbox.kubeconfig import Connection, KubeconfigError
 from sandbox.progress import Reporter, Step
 from sandbox.real import lifecycle as real
+from sandbox.real.places import require_sockets
 
 LOCK_SECONDS = 600.0
 """How long `up` and `down` wait for another `up` or `down` of the same sandbox."""
@@ -93,6 +94,7 @@ def up(sandbox: Sandbox, reporter: Reporter) -> Sandbox:
     with _locked(sandbox, reporter):
         bundle = crds.bundle(reporter)
         if sandbox.operators is Operators.REAL:
+            require_sockets()
             real.prepare(reporter)
         if not control_plane.running(sandbox):
             tools = toolbox.find_all(control_plane.TOOLS, reporter)

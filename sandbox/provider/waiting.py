@@ -209,10 +209,21 @@ def describe(obj: Object) -> str:
 
 def look_at(obj: Object) -> str:
     """What to look at next, as a command."""
+    return f"Look at: {_kubectl('describe', obj)}"
+
+
+def _let_go(obj: Object) -> str:
+    """The command that takes an object's finalizers away. A namespace's are taken away by what is left in it."""
+    if obj["kind"] == "Namespace":
+        return "see what it says is left in it"
+    return _kubectl("patch", obj) + """ --type merge -p '{"metadata":{"finalizers":null}}'"""
+
+
+def _kubectl(verb: str, obj: Object) -> str:
     group, _, _ = str(obj["apiVersion"]).rpartition("/")
     kind = str(obj["kind"]).lower() + (f".{group}" if group else "")
     namespace = obj["metadata"].get("namespace")
-    return f"Look at: kubectl describe {kind} {obj['metadata']['name']}" + (f" -n {namespace}" if namespace else "")
+    return f"kubectl {verb} {kind} {obj['metadata']['name']}" + (f" -n {namespace}" if namespace else "")
 
 
 def _holders(obj: Object) -> str:
@@ -223,7 +234,7 @@ def _holders(obj: Object) -> str:
     if "foregroundDeletion" in finalizers:
         text += " (its dependents go first, by the controller manager's garbage collector)"
     elif finalizers:
-        text += " (each is taken away by its controller: is that still running?)"
+        text += f" (each is taken away by its controller: start that again; where it is gone for good: {_let_go(obj)})"
     # A namespace says in its conditions what is left in it.
     left = [describe_condition(c) for c in conditions(obj) if obj["kind"] == "Namespace" and c.get("status") == "True"]
     return ". ".join([text, *left, look_at(obj)])

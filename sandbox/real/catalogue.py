@@ -110,6 +110,11 @@ def _manager(addresses: Addresses, _: list[str]) -> list[str]:
     ]
 
 
+def _authorino_operator(addresses: Addresses, own: list[str]) -> list[str]:
+    """Its profiler would be on port 8084 of every address."""
+    return [*_manager(addresses, own), "--pprof-bind-address=0"]
+
+
 def _authorino(addresses: Addresses, own: list[str]) -> list[str]:
     """What the operator gave the pod, and then our ports: of two flags, the last one counts."""
     return [
@@ -191,7 +196,7 @@ PROGRAMS: tuple[Program, ...] = (
         mounts={"k8s-webhook-server/serving-certs": "kserve-webhook-server-cert"},
     ),
     Program("limitador-operator", KUADRANT, "limitador-operator-controller-manager", _manager, ready="/readyz"),
-    Program("authorino-operator", KUADRANT, "authorino-operator", _manager, ready="/readyz"),
+    Program("authorino-operator", KUADRANT, "authorino-operator", _authorino_operator, ready="/readyz"),
     Program(
         "kuadrant-operator",
         KUADRANT,

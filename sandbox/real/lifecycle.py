@@ -18,7 +18,7 @@ from sandbox.kube import ApiError, Kube, Retry
 from sandbox.progress import Reporter, Step
 from sandbox.real import manifests
 from sandbox.real.catalogue import NAMESPACES_REPLACED, PROGRAMS, STAGES_REPLACED
-from sandbox.real.places import addresses_of, folder_of, log_of
+from sandbox.real.places import SOCKETS, addresses_of, extension_of, folder_of, log_of
 from sandbox.real.supervisor import State, states
 
 Object = dict[str, Any]
@@ -120,8 +120,10 @@ def _supervise(sandbox: Sandbox) -> None:
 
 
 def forget(sandbox: Sandbox) -> None:
-    """Remove what is kept of the real operators: ports, logs, tokens, certificates."""
+    """Remove what is kept of the real operators: ports, logs, tokens, certificates, sockets."""
     shutil.rmtree(folder_of(sandbox), ignore_errors=True)
+    for extension in (each for program in PROGRAMS for each in program.extensions):
+        shutil.rmtree(SOCKETS / extension_of(sandbox, extension), ignore_errors=True)
 
 
 def _supervisor(sandbox: Sandbox) -> bool:

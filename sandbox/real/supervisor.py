@@ -29,7 +29,7 @@ from sandbox.instance import LOOPBACK, Sandbox
 from sandbox.kube import ApiError, Kube
 from sandbox.real.catalogue import PROGRAMS, Addresses, Program
 from sandbox.real.manifests import LABEL, READY
-from sandbox.real.places import addresses_of, folder_of, log_of
+from sandbox.real.places import addresses_of, extension_of, folder_of, log_of
 from sandbox.tools.files import last_lines, write_whole
 
 Object = dict[str, Any]
@@ -170,7 +170,8 @@ class Supervisor:
 
     def _spawn(self, one: _Running, container: Object, account: str, kubeconfig: Path) -> None:
         for extension in one.program.extensions:
-            place = Path(one.addresses.folder) / extension / extension
+            name = extension_of(self._sandbox, extension)
+            place = Path(one.addresses.folder) / name / name
             place.parent.mkdir(exist_ok=True)
             shutil.copy2(self._tools[extension], place)
         environment = {

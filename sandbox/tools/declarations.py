@@ -138,6 +138,9 @@ HELM = Family(
 )
 # renovate: datasource=github-releases depName=Kuadrant/kuadrant-operator
 KUADRANT_OPERATOR = Family("kuadrant-operator", "v1.4.2")
+# Where the upgrade begins that tests/conformance makes: it stays as it is (.github/renovate.json5 says so).
+# renovate: datasource=github-releases depName=Kuadrant/kuadrant-operator-before
+KUADRANT_OPERATOR_BEFORE = Family("kuadrant-operator-before", "v1.1.0")
 # renovate: datasource=github-releases depName=Kuadrant/limitador-operator
 LIMITADOR_OPERATOR = Family("limitador-operator", "v0.15.0")
 # renovate: datasource=github-releases depName=Kuadrant/authorino-operator
@@ -270,6 +273,9 @@ TOOLS: Mapping[str, Tool] = {
             KUADRANT_OPERATOR,
             "github.com/kuadrant/kuadrant-operator/cmd/extensions/telemetry-policy",
             5,
+        ),
+        _operator(
+            "kuadrant-operator-before", KUADRANT_OPERATOR_BEFORE, "github.com/kuadrant/kuadrant-operator/cmd", 150
         ),
         _operator("limitador-operator", LIMITADOR_OPERATOR, "github.com/kuadrant/limitador-operator", 60),
         _operator("authorino-operator", AUTHORINO_OPERATOR, "github.com/kuadrant/authorino-operator", 60),

@@ -1,4 +1,4 @@
-"""An identity provider on loopback: the two documents that Authorino reads, and tokens."""
+"""Two identity providers on loopback: the documents of each that Authorino reads, and tokens."""
 
 import json
 import threading
@@ -23,10 +23,12 @@ class Issuer:
     Attributes:
         url: As its tokens name it.
         keys: What it signs with.
+        partner: Another one, with keys of its own under the same identifiers.
     """
 
     url: str
     keys: KeySet
+    partner: "Issuer | None" = None
 
     def token(self, claims: Mapping[str, object], *, key: RSAKey | None = None) -> str:
         """A token with these claims over the usual ones, by one of its keys or by somebody else's."""
@@ -38,16 +40,25 @@ class Issuer:
         )
 
 
+PARTNER = "/partner"
+"""Where the second one is, below the first."""
+
+
 @contextmanager
 def issuer() -> Generator[Issuer]:
-    """Have one for as long as the context lasts."""
-    keys = KeySet([RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})])
+    """Have them for as long as the context lasts."""
+    keys = {
+        base: KeySet([RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})])
+        for base in ("", PARTNER)
+    }
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            url = f"http://{LOOPBACK}:{server.server_port}"
-            documents = {
-                "/.well-known/openid-configuration": {
+            documents: dict[str, Mapping[str, object]] = {}
+            for base, its_keys in keys.items():
+                url = f"http://{LOOPBACK}:{server.server_port}{base}"
+                documents[f"{base}/keys"] = its_keys.as_dict(private=False)
+                documents[f"{base}/.well-known/openid-configuration"] = {
                     "issuer": url,
                     "jwks_uri": f"{url}/keys",
                     "authorization_endpoint": f"{url}/authorize",
@@ -55,9 +66,7 @@ def issuer() -> Generator[Issuer]:
                     "response_types_supported": ["code"],
                     "subject_types_supported": ["public"],
                     "id_token_signing_alg_values_supported": ["RS256"],
-                },
-                "/keys": keys.as_dict(private=False),
-            }
+                }
             found = documents.get(self.path)
             body = json.dumps(found).encode()
             self.send_response(200 if found else 404)
@@ -72,8 +81,9 @@ def issuer() -> Generator[Issuer]:
     with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
+        url = f"http://{LOOPBACK}:{server.server_port}"
         try:
-            yield Issuer(f"http://{LOOPBACK}:{server.server_port}", keys)
+            yield Issuer(url, keys[""], Issuer(url + PARTNER, keys[PARTNER]))
         finally:
             server.shutdown()
             thread.join()

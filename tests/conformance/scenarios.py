@@ -2,6 +2,7 @@
 
 import base64
 import json
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -12,7 +13,7 @@ from joserfc.jwk import RSAKey
 from enforcement.request import Request
 from enforcement.tokens import KnownKeys
 from sandbox.kube import Kube
-from tests.conformance.issuer import Issuer
+from tests.conformance.issuer import PARTNER, Issuer
 from tests.conformance.stack import Cluster, Object
 from tests.tree import Tree, in_cluster
 
@@ -253,6 +254,96 @@ def _wildcard() -> Object:
     }
 
 
+def _company_secret(name: str, tier: str, **labels: str) -> Object:
+    """An API key that somebody else looks after."""
+    annotations = {
+        "secret.kuadrant.io/user-id": name,
+        "kuadrant.io/groups": tier,
+        "maas.kuadrant.io/team": "search",
+        "maas.kuadrant.io/cost-centre": "",
+        "maas.kuadrant.io/models": "",
+        "maas.kuadrant.io/expires": "",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": f"company-{name}",
+            "namespace": "kuadrant-system",
+            "labels": {"authorino.kuadrant.io/managed-by": "authorino", **labels},
+            "annotations": annotations,
+        },
+        "stringData": {"api_key": f"company-{secrets.token_hex(20)}"},
+    }
+
+
+_COMPANY = (
+    _company_secret("dora", "premium", **{"keys-of": "company"}),
+    _company_secret("emil", "gold", **{"keys-of": "company"}),
+    _company_secret("frieda", "premium", **{"keys-of": "others"}),
+)
+"""A good one, one of a tier that there is not, and one that the selector does not find."""
+
+
+def _by_path(url: str) -> dict[str, Any]:
+    return {
+        "maas:tiers": _WINDOWS,
+        "maas:users": {},
+        "maas:routing": {"by": "path"},
+        "maas:identity": {
+            "apiKeys": {"backend": "existing", "selector": {"keys-of": "company"}},
+            "oidc": {
+                "corp": {
+                    "issuerUrl": url,
+                    "audiences": ["maas", "models"],
+                    "clients": ["cli"],
+                    "claims": {"user": ["who", "id"], "groups": ["realm", "roles"], "models": "models"},
+                    "groups": {"maas-premium": "premium"},
+                    "defaultTier": "free",
+                    "allowHttp": True,
+                },
+                "partner": {
+                    "issuerUrl": url + PARTNER,
+                    "audiences": ["maas"],
+                    "groups": {"maas-free": "free"},
+                    "allowHttp": True,
+                },
+            },
+        },
+        "maas:gateway": {
+            "expose": "loadBalancer",
+            "tls": {"mode": "cert-manager", "issuer": "team", "issuerKind": "Issuer", "redirect": True},
+        },
+        "maas:limiter": {"storage": "redis", "redisSecret": "counters", "replicas": 2},
+        "maas:models": {"simulator": SIMULATOR, "qwen3": QWEN3},
+    }
+
+
+def _with_others_keys(tree: Tree, cluster: Cluster, issuer: Issuer) -> Known:
+    del tree, cluster
+    assert issuer.partner is not None
+    partner = issuer.partner
+    member = {"who": {"id": "bob"}, "realm": {"roles": ["maas-premium"]}, "azp": "cli"}
+    tokens = {
+        "bob": issuer.token(member),
+        "bob of the second audience": issuer.token(member | {"aud": ["elsewhere", "models"]}),
+        "bob from another application": issuer.token(member | {"azp": "browser"}),
+        "bob without a group": issuer.token(member | {"realm": {}}),
+        "bob for one model": issuer.token(member | {"models": ["simulator"]}),
+        "nobody's token": issuer.token({"realm": {"roles": ["maas-premium"]}, "azp": "cli"}),
+        "a partner": partner.token({"sub": "zoe", "groups": ["maas-free"]}),
+        "a partner's stranger": partner.token({"sub": "zoe", "groups": []}),
+        "a partner as one of the company": partner.token(member | {"iss": issuer.url}),
+    }
+    keys = {str(each["metadata"]["name"]).removeprefix("company-"): each["stringData"]["api_key"] for each in _COMPANY}
+    senders = {
+        "nobody": {"accept": "*/*"},
+        **{who: {"authorization": f"Bearer {credential}"} for who, credential in (tokens | keys).items()},
+        "dora, in the older way": {"authorization": f"APIKEY {keys['dora']}"},
+    }
+    return Known(senders, KnownKeys({issuer.url: issuer.keys, partner.url: partner.keys}))
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     "quota per model, API keys, no TLS": Scenario(
         _per_model,
@@ -316,6 +407,46 @@ SCENARIOS: Mapping[str, Scenario] = {
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "llm"}},
             _issuer(),
             _wildcard(),
+        ),
+    ),
+    "quota per model by path, others' keys, two issuers, TLS by the team's Issuer with a redirect, Redis": Scenario(
+        _by_path,
+        _with_others_keys,
+        _WINDOWS,
+        ("simulator", "qwen3"),
+        {
+            ("nobody", "qwen3"): 401,
+            ("dora", "qwen3"): 200,
+            ("dora, in the older way", "simulator"): 200,
+            ("emil", "simulator"): 403,
+            ("frieda", "simulator"): 401,
+            ("bob", "qwen3"): 200,
+            ("bob of the second audience", "qwen3"): 200,
+            ("bob from another application", "simulator"): 403,
+            ("bob without a group", "simulator"): 200,
+            ("bob for one model", "simulator"): 200,
+            ("bob for one model", "qwen3"): 403,
+            ("nobody's token", "simulator"): 403,
+            ("a partner", "simulator"): 200,
+            ("a partner's stranger", "simulator"): 403,
+            ("a partner as one of the company", "simulator"): 403,
+        },
+        by_path=True,
+        before=(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "llm"}},
+            {
+                "apiVersion": "cert-manager.io/v1",
+                "kind": "Issuer",
+                "metadata": {"name": "team", "namespace": "llm"},
+                "spec": {"selfSigned": {}},
+            },
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "counters", "namespace": "kuadrant-system"},
+                "stringData": {"URL": "redis://counters.example:6379"},
+            },
+            *_COMPANY,
         ),
     ),
 }

@@ -1,7 +1,8 @@
 """A stack on the real operators, and what is on the cluster once it is up."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +11,8 @@ import yaml
 
 from cli.paths import ROOT
 from sandbox.instance import LOOPBACK
-from sandbox.kube import Kube
+from sandbox.kube import Kube, NoMatchError
+from sandbox.real.catalogue import Program
 from sandbox.real.report import KINDS
 from sandbox.real.supervisor import State, states
 from tests.tree import Tree, in_cluster
@@ -18,6 +20,8 @@ from tests.tree import Tree, in_cluster
 Object = dict[str, Any]
 
 GATEWAY = "llm/inference-gateway"
+PATIENCE = 60.0
+"""Seconds within which what an operator does is seen."""
 POLICIES = ("AuthPolicy", "RateLimitPolicy", "TokenRateLimitPolicy", "TelemetryPolicy")
 SEEN: tuple[tuple[str, str], ...] = (
     *KINDS,
@@ -70,14 +74,50 @@ def deploy(tree: Tree, settings: Mapping[str, object]) -> dict[str, Any]:
 
 def look(tree: Tree) -> Cluster:
     async def everything(kube: Kube) -> list[Object]:
-        return [each for kind in SEEN for each in await kube.list(*kind)]
+        return [each for kind in SEEN for each in await _listed(kube, kind)]
 
     return Cluster(in_cluster(tree, everything), f"{LOOPBACK}:{state(tree, 'authorino').ports['service']}")
+
+
+async def _listed(kube: Kube, kind: tuple[str, str]) -> list[Object]:
+    """All of a kind; none of one that this cluster does not know (yet)."""
+    try:
+        return await kube.list(*kind)
+    except NoMatchError:
+        return []
 
 
 def state(tree: Tree, program: str) -> State:
     """How a program is now."""
     return next(each for each in states(tree.sandbox) if each.program == program)
+
+
+def await_ready(tree: Tree, programs: Iterable[Program]) -> None:
+    """Wait until programs answer that they are ready."""
+    _await(tree, programs, lambda each: each.ready)
+
+
+def await_stopped(tree: Tree, programs: Iterable[Program]) -> None:
+    """Wait until programs run no more."""
+    _await(tree, programs, lambda each: each.pid is None)
+
+
+def _await(tree: Tree, programs: Iterable[Program], holds: Callable[[State], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not all(holds(state(tree, each.name)) for each in programs):
+        assert time.monotonic() < deadline, states(tree.sandbox)
+        time.sleep(0.2)
+
+
+def scale(tree: Tree, programs: Iterable[Program], replicas: int) -> None:
+    """Have programs end, or begin again, as an administrator would."""
+
+    async def work(kube: Kube) -> None:
+        for each in programs:
+            patch = {"spec": {"replicas": replicas}}
+            await kube.patch("apps/v1", "Deployment", each.deployment, patch, each.namespace, field_manager="test")
+
+    in_cluster(tree, work)
 
 
 def conditions(obj: Object) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Operators that die, come late or are gone while the stack comes and goes.
 
-`MAAS_TEST_OPERATOR_KILLS=10` kills ten of them, each in an `up` of its own; the ordinary run kills fewer.
+`MAAS_TEST_OPERATOR_KILLS=10` kills ten of them, each in an `up` of its own with a `destroy` behind it; the ordinary run
+kills three.
 """
 
 import os
@@ -10,23 +11,37 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
-from sandbox.kube import Kube
-from sandbox.real.catalogue import PROGRAMS, Program
+from cli.exits import Exit
+from cli.paths import ROOT
+from sandbox.real.catalogue import ISTIO, KSERVE, KUADRANT, PROGRAMS, Program
 from tests.conformance.scenarios import SCENARIOS
-from tests.conformance.stack import POLICIES, conditions, left_over, look, state, write
-from tests.tree import UP_SECONDS, Tree, in_cluster
+from tests.conformance.stack import (
+    PATIENCE,
+    POLICIES,
+    await_ready,
+    await_stopped,
+    conditions,
+    deploy,
+    left_over,
+    look,
+    scale,
+    state,
+    write,
+)
+from tests.tree import UP_SECONDS, Tree
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 
 Object = dict[str, Any]
 
 SEED = 20251125
-KILLS = int(os.environ.get("MAAS_TEST_OPERATOR_KILLS", "1"))
+KILLS = int(os.environ.get("MAAS_TEST_OPERATOR_KILLS", "3"))
 LONGEST_MOMENT = 25.0
 """Seconds after the start of `up` by which the operator is killed; it takes somewhat longer."""
-LATE = ("kuadrant-system", "istio-system")
-PATIENCE = 60.0
+DELETE_SECONDS = 10
+SANDBOX_TIMEOUTS = yaml.safe_load((ROOT / "Pulumi.sandbox.yaml").read_text())["config"]["maas:timeouts"]
 SETTINGS = next(iter(SCENARIOS.values())).settings("")
 
 
@@ -51,16 +66,14 @@ def test_operators_that_are_killed_during_up_do_no_harm_and_destroy_leaves_nothi
         if run.returncode != 0:
             again = tree.json("up")
             assert again["result"] == "succeeded", told
-        await_ready(tree, victim)
+        await_ready(tree, [victim])
         assert_enforced(tree, told)
         tree.json("destroy", "--yes")
         assert left_over(tree) == []
 
 
 def test_operators_that_start_after_the_program_find_what_it_made(tree: Tree) -> None:
-    late = [
-        each for each in PROGRAMS if each.namespace in {"kuadrant-system", "istio-system"} and each.tool != "authorino"
-    ]
+    late = operators_of(KUADRANT, ISTIO)
     scale(tree, late, 0)
     await_stopped(tree, late)
     run = tree.start("up", "--json")
@@ -73,18 +86,35 @@ def test_operators_that_start_after_the_program_find_what_it_made(tree: Tree) ->
     assert_enforced(tree, out)
 
 
-def await_ready(tree: Tree, program: Program) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not state(tree, program.name).ready:
-        assert time.monotonic() < deadline, state(tree, program.name)
-        time.sleep(0.2)
+def test_a_destroy_without_operators_names_the_finalizer_and_the_way_out_in_time(tree: Tree) -> None:
+    tree.run("destroy", "--yes")  # refused where nothing was deployed before
+    assert left_over(tree) == []
+    limits = SANDBOX_TIMEOUTS | {"delete": f"{DELETE_SECONDS}s"}
+    deploy(tree, SETTINGS | {"maas:timeouts": limits})
+    for namespace, finalizer, held in (
+        (KSERVE, "inferenceservice.finalizers", "inferenceservice.serving.kserve.io simulator"),
+        (KUADRANT, "kuadrant.io/extensions", "telemetrypolicy.extensions.kuadrant.io gateway-telemetry"),
+    ):
+        gone = operators_of(namespace)
+        scale(tree, gone, 0)
+        await_stopped(tree, gone)
+        try:
+            code, out, err = tree.run("destroy", "--yes")
+        finally:
+            scale(tree, gone, 1)
+        assert code == Exit.FAILED, out + err
+        said = " ".join((out + err).split())
+        assert f"is not gone after {DELETE_SECONDS} s" in said, said
+        assert finalizer in said, said
+        assert f"kubectl patch {held} -n llm --type merge" in said, said
+        await_ready(tree, gone)
+    tree.json("destroy", "--yes")
+    assert left_over(tree) == []
 
 
-def await_stopped(tree: Tree, programs: list[Program]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while any(state(tree, each.name).pid is not None for each in programs):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+def operators_of(*namespaces: str) -> list[Program]:
+    """The programs that are installed there; Authorino is not one of them, its operator makes it."""
+    return [each for each in PROGRAMS if each.namespace in namespaces and each.tool != "authorino"]
 
 
 def assert_enforced(tree: Tree, told: str) -> None:
@@ -97,12 +127,3 @@ def assert_enforced(tree: Tree, told: str) -> None:
             return
         assert time.monotonic() < deadline, f"{status}\n{told}"
         time.sleep(1)
-
-
-def scale(tree: Tree, programs: list[Program], replicas: int) -> None:
-    async def work(kube: Kube) -> None:
-        for each in programs:
-            patch = {"spec": {"replicas": replicas}}
-            await kube.patch("apps/v1", "Deployment", each.deployment, patch, each.namespace, field_manager="test")
-
-    in_cluster(tree, work)

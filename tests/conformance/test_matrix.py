@@ -2,17 +2,17 @@
 
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import yaml
 
 from config.figures import NEVER_REACHED
 from enforcement.authentication import Authorino
-from enforcement.effective import effective
-from enforcement.objects import World, fields_of, name_of, namespace_of
+from enforcement.effective import effective, policy_rules
+from enforcement.objects import World, fields_of, is_parent, name_of, namespace_of
 from enforcement.routing import Paths
 from sandbox.kube import Kube
 from tests.conformance.ext_authz import Answer, check
@@ -31,6 +31,7 @@ class Deployed:
     """A scenario that is up."""
 
     scenario: Scenario
+    settings: Mapping[str, Any]
     cluster: Cluster
     known: Known
 
@@ -50,9 +51,10 @@ def deployed(tree: Tree, provider: Issuer, request: pytest.FixtureRequest) -> De
             await kube.apply(obj, field_manager="test", force=True)
 
     in_cluster(tree, prepare)
-    deploy(tree, scenario.settings(provider.url))
+    settings = scenario.settings(provider.url)
+    deploy(tree, settings)
     cluster = look(tree)
-    return Deployed(scenario, cluster, scenario.known(tree, cluster, provider))
+    return Deployed(scenario, settings, cluster, scenario.known(tree, cluster, provider))
 
 
 @pytest.mark.parametrize("kind", POLICIES)
@@ -67,13 +69,14 @@ def test_kuadrant_and_its_services_say_that_they_are_ready(deployed: Deployed, k
 
 
 def test_istio_programs_the_gateway_and_takes_every_route(deployed: Deployed) -> None:
-    gateway = deployed.cluster.one("Gateway")
-    status = conditions(gateway)
-    assert (status["Accepted"], status["Programmed"]) == ("True", "True"), gateway["status"]
-    (listener,) = gateway["status"]["listeners"]
-    assert conditions({"status": listener})["ResolvedRefs"] == "True", listener
-    assert listener["attachedRoutes"] == len(deployed.cluster.of("HTTPRoute"))
-    for route in deployed.cluster.of("HTTPRoute"):
+    routes = deployed.cluster.of("HTTPRoute")
+    for gateway in deployed.cluster.of("Gateway"):
+        status = conditions(gateway)
+        assert (status["Accepted"], status["Programmed"]) == ("True", "True"), gateway["status"]
+        (listener,) = gateway["status"]["listeners"]
+        assert conditions({"status": listener})["ResolvedRefs"] == "True", listener
+        assert listener["attachedRoutes"] == sum(is_parent(gateway, route) for route in routes)
+    for route in routes:
         (said,) = parents(route)
         assert (said["Accepted"], said["ResolvedRefs"]) == ("True", "True"), route["status"]
 
@@ -85,6 +88,14 @@ def test_kserve_makes_what_serves_each_model(deployed: Deployed) -> None:
         assert conditions(each)["Ready"] == "True", each["status"]
 
 
+def test_limitador_counts_where_the_stack_says_and_as_often(deployed: Deployed) -> None:
+    wanted = deployed.settings.get("maas:limiter", {})
+    spec = deployed.cluster.named("Deployment", "limitador-limitador", "kuadrant-system")["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    assert spec["replicas"] == wanted.get("replicas", 1)
+    assert ("redis" in container["command"], "memory" in container["command"]) == (bool(wanted), not wanted)
+
+
 def test_certificates_are_issued(deployed: Deployed) -> None:
     for each in deployed.cluster.of("Certificate"):
         assert conditions(each)["Ready"] == "True", each["status"]
@@ -92,7 +103,7 @@ def test_certificates_are_issued(deployed: Deployed) -> None:
 
 def test_authorino_takes_the_policy_of_every_route(deployed: Deployed) -> None:
     configs = deployed.cluster.of("AuthConfig")
-    assert {route_of(each) for each in configs} == set(routes_of(deployed.cluster))
+    assert {route_of(each) for each in configs} == {full_name(each) for each in routes_of(deployed.cluster)}
     for config in configs:
         assert conditions(config)["Ready"] == "True", config["status"]
 
@@ -105,7 +116,8 @@ def test_limitador_gets_the_limits_that_the_tiers_say(deployed: Deployed) -> Non
     seen = {
         (limit["namespace"], kind_of(limit), limit["name"], limit["max_value"], limit["seconds"]) for limit in limits
     }
-    wanted = {(route, *limit) for route in routes_of(deployed.cluster) for limit in limits_of(deployed.scenario)}
+    routes = [full_name(each) for each in routes_of(deployed.cluster)]
+    wanted = {(route, *limit) for route in routes for limit in limits_of(deployed.scenario)}
     assert seen == wanted
     assert len(limits) == len(wanted), "a limit that is there twice counts twice"
     assert {tuple(limit["variables"]) for limit in limits} == {('descriptors[0]["auth.identity.userid"]',)}
@@ -128,6 +140,32 @@ def test_the_gateway_filter_asks_authorino_first_and_reports_tokens_last(deploye
         ]
         assert counted
         assert set(counted) == {'responseBodyJSON("/usage/total_tokens")'}
+
+
+def test_the_gateway_filter_counts_by_each_limit_when_the_policy_says_so_and_on_every_route(
+    deployed: Deployed,
+) -> None:
+    policies = (("limit", "RateLimitPolicy", 1), ("tokenlimit", "TokenRateLimitPolicy", 2))
+    wanted = {
+        f"{prefix}.{_NOT_IN_NAMES.sub('_', name.partition('/')[2])}": (
+            [tuple(each["predicate"] for each in limit["when"])] * times,
+            [each["expression"] for each in limit["counters"]],
+        )
+        for prefix, kind, times in policies
+        for name, limit in policy_rules(deployed.cluster.one(kind)).items()
+    }
+    sets = deployed.cluster.one("WasmPlugin")["spec"]["pluginConfig"]["actionSets"]
+    for each in sets:
+        seen: dict[str, tuple[list[tuple[str, ...]], list[str]]] = {}
+        for said in (said for action in each["actions"] for said in action.get("conditionalData", [])):
+            first, *counters = [data["expression"]["key"] for data in said["data"]]
+            predicates, _ = seen.setdefault(
+                first.rpartition("__")[0], ([], [key for key in counters if key != "ratelimit.hits_addend"])
+            )
+            predicates.append(tuple(said["predicates"]))
+        assert seen == wanted, each["routeRuleConditions"]
+    reached = {host for each in sets for host in each["routeRuleConditions"]["hostnames"]}
+    assert reached == {host for route in routes_of(deployed.cluster) for host in route["spec"]["hostnames"]}
 
 
 def test_the_real_authorino_and_our_account_of_it_answer_alike(deployed: Deployed) -> None:
@@ -154,6 +192,8 @@ def test_the_real_authorino_and_our_account_of_it_answer_alike(deployed: Deploye
     assert {case: answers[case].status for case in scenario.expected} == scenario.expected
 
 
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
+"""What Kuadrant does not take over from a limit's name; it adds a hash of the name."""
 _KIND = re.compile(r'"(tokenlimit|limit)\.')
 
 
@@ -180,9 +220,16 @@ def limits_of(scenario: Scenario) -> Iterator[tuple[str, str, int, int]]:
                         yield kind, limit, NEVER_REACHED, SECONDS["m"]
 
 
-def routes_of(cluster: Cluster) -> list[str]:
-    """Namespace and name of every route."""
-    return [f"{namespace_of(each)}/{name_of(each)}" for each in cluster.of("HTTPRoute")]
+def routes_of(cluster: Cluster) -> list[Object]:
+    """Every route on the gateway that has the policies."""
+    namespace, _, name = GATEWAY.partition("/")
+    gateway = cluster.named("Gateway", name, namespace)
+    return [each for each in cluster.of("HTTPRoute") if is_parent(gateway, each)]
+
+
+def full_name(obj: Object) -> str:
+    """Namespace and name."""
+    return f"{namespace_of(obj)}/{name_of(obj)}"
 
 
 def rule_of(config: Object) -> tuple[str, int]:

@@ -6,14 +6,19 @@ from typing import Any
 import psutil
 import pytest
 
+from sandbox import processes
+from sandbox.instance import LOOPBACK, Sandbox
 from sandbox.kube import ApiError, Kube
+from sandbox.real.places import SOCKETS, extension_of
+from sandbox.real.supervisor import states
 from tests.conformance.scenarios import SCENARIOS
-from tests.conformance.stack import conditions, deploy, left_over, look, state
+from tests.conformance.stack import PATIENCE, conditions, deploy, left_over, look, state
 from tests.tree import UP_SECONDS, Tree, in_cluster
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 
-PATIENCE = 60.0
+EVERYWHERE = {"authorino", "kserve-controller", "cert-manager-webhook"}
+"""Programs that can be told a port and no address."""
 SETTINGS = next(iter(SCENARIOS.values())).settings("")
 
 
@@ -59,6 +64,31 @@ def refusal(tree: Tree, obj: dict[str, Any]) -> str:
 )
 def test_the_api_server_asks_the_operators_webhooks(tree: Tree, obj: dict[str, Any], words: str) -> None:
     assert words in refusal(tree, obj)
+
+
+def test_programs_listen_where_they_are_told_to_and_nowhere_else(tree: Tree) -> None:
+    for each in states(tree.sandbox):
+        assert each.pid is not None
+        process = psutil.Process(each.pid)
+        heard = processes.listening([process, *process.children(recursive=True)])
+        assert heard, each
+        assert {port for _, port in heard} <= set(each.ports.values()), each
+        if each.program not in EVERYWHERE:
+            assert {address for address, _ in heard} == {LOOPBACK}, each
+    assert (SOCKETS / extension_of(tree.sandbox, "telemetry-policy") / ".grpc.sock").is_socket()
+
+
+def test_another_sandbox_with_real_operators_stands_beside_the_first(tree: Tree) -> None:
+    before = {each.program: (each.pid, each.starts) for each in states(tree.sandbox)}
+    try:
+        code, out, err = tree.run("sandbox", "up", "--name", "beside", "--operators", "real")
+        assert code == 0, out + err
+        others = states(Sandbox.open("beside", tree.home))
+        assert {each.program for each in others if each.ready} == set(before) - {"authorino"}
+        assert {each.program: (each.pid, each.starts) for each in states(tree.sandbox)} == before
+        assert all(each.ready for each in states(tree.sandbox))
+    finally:
+        tree.run("sandbox", "down", "--name", "beside")
 
 
 def test_an_operator_that_dies_is_started_again_and_says_that_it_is_ready(tree: Tree) -> None:

@@ -404,6 +404,7 @@ def test_a_deletion_that_a_finalizer_holds_names_it_and_ends_when_it_is_gone(
     with pytest.raises(Failure, match=f"ConfigMap {namespace}/a is not gone after 0.5 s") as error:
         resource.delete(resource_id, state, seconds=0.5)
     assert "Finalizers that hold it: example.com/hold" in str(error.value)
+    assert f"kubectl patch configmap a -n {namespace} --type merge" in str(error.value), "the way out"
     with ThreadPoolExecutor() as pool:
         pending = pool.submit(resource.delete, resource_id, state)
         release: dict[str, Any] = {"metadata": {"finalizers": None}}

@@ -1,13 +1,17 @@
 """What is put into the cluster for the real operators, and how what they say is read."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from cli.conditions import tables
+from sandbox.instance import Sandbox, SandboxError
 from sandbox.real.catalogue import PROGRAMS, Addresses
 from sandbox.real.manifests import LABEL, adapt
+from sandbox.real.places import addresses_of, extension_of, require_sockets
 from sandbox.real.report import Report, Running, said_of
 
 Object = dict[str, Any]
@@ -29,6 +33,29 @@ def test_programs_have_names_of_their_own() -> None:
     names = [each.name for each in PROGRAMS]
     assert len(set(names)) == len(names)
     assert {"cert-manager-controller", "cert-manager-cainjector", "cert-manager-webhook"} <= set(names)
+
+
+def test_no_two_programs_of_a_machine_share_a_port_or_a_socket(tmp_path: Path) -> None:
+    sandboxes = [Sandbox.open("real", tmp_path / home) for home in ("one", "other")]
+    for sandbox in sandboxes:
+        found = [addresses_of(sandbox, each) for each in PROGRAMS]
+        ports = [port for each in found for port in (each.metrics, each.health, each.service, each.other)]
+        assert len(set(ports)) == len(ports)
+        assert [addresses_of(sandbox, each) for each in PROGRAMS] == found, "they are kept"
+    assert len({extension_of(each, "telemetry-policy") for each in sandboxes}) == len(sandboxes)
+
+
+def test_the_profiler_of_authorinos_operator_is_off() -> None:
+    (operator,) = (each for each in PROGRAMS if each.tool == "authorino-operator")
+    assert "--pprof-bind-address=0" in operator.arguments(ADDRESSES[operator.name], [])
+
+
+def test_sockets_that_cannot_be_made_are_refused_before_anything_is_started(tmp_path: Path) -> None:
+    require_sockets(tmp_path / "ours")
+    somebodys = tmp_path / "theirs"
+    somebodys.write_text("")
+    with pytest.raises(SandboxError, match=f"nothing can be written to {somebodys}"):
+        require_sockets(somebodys)
 
 
 def test_a_webhook_is_asked_where_its_program_listens() -> None:
