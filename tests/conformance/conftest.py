@@ -5,9 +5,9 @@ from collections.abc import Generator
 
 import pytest
 
-from sandbox.real.lifecycle import TOOLS
+from cli.build_operators import CONFORMANCE_TOOLS
 from sandbox.toolbox import cached_path
-from sandbox.tools.declarations import TOOLS as DECLARED
+from sandbox.tools.declarations import TOOLS
 from tests.conformance.stack import new_tree
 from tests.tree import Tree
 
@@ -15,9 +15,9 @@ from tests.tree import Tree
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Generator[Tree]:
     """A copy of this tree with such a control plane, and nothing on it that a test before has not left."""
-    missing = [tool for tool in TOOLS if not cached_path(DECLARED[tool]).exists()]
+    missing = [tool for tool in CONFORMANCE_TOOLS if not cached_path(TOOLS[tool]).exists()]
     if missing:
-        pytest.skip(f"not built yet: {', '.join(missing)}; ./maas sandbox up --name real --operators real builds them")
+        pytest.skip(f"not built yet: {', '.join(missing)}; ./maas test --tier conformance builds them")
     tree = new_tree(tmp_path_factory.mktemp("real"))
     code, out, err = tree.run("sandbox", "up", "--operators", "real")
     if code != 0:  # it goes on where it was: a busy machine may need longer to serve every CRD than one `up` waits

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cli.build_operators import UPGRADED
 from cli.exits import Exit
 from sandbox import crds, processes
 from sandbox.kube import Kube
@@ -35,7 +36,6 @@ from tests.tree import UP_SECONDS, Tree, in_cluster
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(UP_SECONDS)]
 
-BEFORE = "kuadrant-operator-before"
 CRDS = crds.Source(
     "github.com/kuadrant/kuadrant-operator@v1.1.0",
     "h1:hak2q1wWm/TwUGdCw/goVmRvGqFr7i7NqTnBRNPkoO4=",
@@ -68,7 +68,7 @@ class Upgrade:
 
 @pytest.fixture(scope="module")
 def upgrade(tree: Tree) -> Generator[Upgrade]:
-    program = find(BEFORE, Silent())
+    program = find(UPGRADED, Silent())
     with Silent().step("CRDs of the older release") as step:
         older = crds.collect([CRDS], crds.module_folders([CRDS], Silent(), step))
     pinned = [each for each in crds.bundle(Silent()).crds if each["spec"]["group"] in GROUPS]
@@ -112,7 +112,7 @@ def older_operator(tree: Tree, program: str) -> Generator[None]:
     """Have the older release run in the place of the other."""
     folder = tree.sandbox.folder
     environment = {"KUBECONFIG": str(tree.sandbox.kubeconfig), "OPERATOR_NAMESPACE": KUADRANT}
-    with (folder / "operators" / f"{BEFORE}.log").open("ab") as log:
+    with (folder / "operators" / f"{UPGRADED}.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own arguments
             [program, "--metrics-bind-address=0", "--health-probe-bind-address=0"],
             env={**os.environ, **processes.environment_of(folder), **environment},
