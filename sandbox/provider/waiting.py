@@ -226,15 +226,20 @@ def _kubectl(verb: str, obj: Object) -> str:
     return f"kubectl {verb} {kind} {obj['metadata']['name']}" + (f" -n {namespace}" if namespace else "")
 
 
+_GARBAGE_COLLECTION = frozenset({"foregroundDeletion", "orphan"})
+"""Finalizers that the API server itself sets, for the controller manager."""
+
+
 def _holders(obj: Object) -> str:
     """What keeps a deleted object in being."""
     metadata = obj["metadata"]
     finalizers = cast("list[str]", metadata.get("finalizers") or []) + _spec_finalizers(obj)
     text = f"Finalizers that hold it: {', '.join(finalizers) or 'none'}"
-    if "foregroundDeletion" in finalizers:
-        text += " (its dependents go first, by the controller manager's garbage collector)"
-    elif finalizers:
+    theirs = [each for each in finalizers if each not in _GARBAGE_COLLECTION]
+    if theirs:
         text += f" (each is taken away by its controller: start that again; where it is gone for good: {_let_go(obj)})"
+    elif finalizers:
+        text += " (its dependents go first, by the controller manager's garbage collector)"
     # A namespace says in its conditions what is left in it.
     left = [describe_condition(c) for c in conditions(obj) if obj["kind"] == "Namespace" and c.get("status") == "True"]
     return ". ".join([text, *left, look_at(obj)])

@@ -133,7 +133,7 @@ def _supervisor(sandbox: Sandbox) -> bool:
 
 
 def _not_ready(known: Iterable[State]) -> list[str]:
-    ready = {each.program for each in known if each.ready}
+    ready = {each.program for each in known if each.ready or each.unwanted}
     return [each.name for each in PROGRAMS if each.name not in ready | _MADE_LATER]
 
 

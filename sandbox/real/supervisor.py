@@ -56,6 +56,7 @@ class State:
         starts: How often it was started.
         ports: Where it listens, by what for.
         note: What happened last, in words.
+        unwanted: Somebody has scaled its Deployment to none.
     """
 
     program: str
@@ -64,6 +65,7 @@ class State:
     starts: int
     ports: Mapping[str, int]
     note: str = ""
+    unwanted: bool = False
 
 
 @dataclass
@@ -79,6 +81,7 @@ class _Running:
     pause: float = _FIRST_PAUSE_SECONDS
     not_before: float = 0.0
     note: str = "its Deployment is not there yet"
+    unwanted: bool = False
     children: list[psutil.Process] = field(default_factory=list[psutil.Process])
 
 
@@ -127,10 +130,10 @@ class Supervisor:
 
     async def _attend(self, kube: Kube, one: _Running) -> None:
         deployment = await kube.get("apps/v1", "Deployment", one.program.deployment, one.program.namespace)
-        wanted = deployment is not None and deployment["spec"].get("replicas", 1) > 0
-        if deployment is None or not wanted or deployment["metadata"].get("deletionTimestamp"):
+        one.unwanted = deployment is not None and deployment["spec"].get("replicas", 1) == 0
+        if deployment is None or one.unwanted or deployment["metadata"].get("deletionTimestamp"):
             if one.process is not None:
-                _say(one, "its Deployment is gone")
+                _say(one, "its Deployment wants none" if one.unwanted else "its Deployment is gone")
                 _end(one)
             return
         template = _hash(deployment["spec"]["template"])
@@ -212,6 +215,7 @@ class Supervisor:
                 each.starts,
                 _ports(each.addresses),
                 each.note,
+                each.unwanted,
             )
             for each, is_ready in zip(self._running, ready, strict=True)
         ]

@@ -40,6 +40,8 @@ SEED = 20251125
 KILLS = int(os.environ.get("MAAS_TEST_OPERATOR_KILLS", "3"))
 LONGEST_MOMENT = 25.0
 """Seconds after the start of `up` by which the operator is killed; it takes somewhat longer."""
+LATE_SECONDS = 10
+"""How long the program is at work before the operators come."""
 DELETE_SECONDS = 10
 SANDBOX_TIMEOUTS = yaml.safe_load((ROOT / "Pulumi.sandbox.yaml").read_text())["config"]["maas:timeouts"]
 SETTINGS = next(iter(SCENARIOS.values())).settings("")
@@ -78,7 +80,12 @@ def test_operators_that_start_after_the_program_find_what_it_made(tree: Tree) ->
     await_stopped(tree, late)
     run = tree.start("up", "--json")
     try:
-        time.sleep(10)
+        deadline = time.monotonic() + PATIENCE
+        while not tree.engines():
+            assert time.monotonic() < deadline, "the program has not begun without them"
+            time.sleep(0.2)
+        time.sleep(LATE_SECONDS)
+        assert all(state(tree, each.name).pid is None for each in late)
     finally:
         scale(tree, late, 1)
     out, err = run.communicate(timeout=UP_SECONDS)
