@@ -128,8 +128,13 @@ class Command:
             with self._opened(create=False) as (target, session), self._kept(target, "destroy"):
                 self._require_running(target)
                 self._confirm(f"Delete everything that stack {target.stack} has on its cluster?", target)
-                with self._saving(target, session, None):
-                    self._run("Destroy", state_counts(target), lambda t: session.destroy(t.on_event))
+                try:
+                    with self._saving(target, session, None):
+                        self._run("Destroy", state_counts(target), lambda t: session.destroy(t.on_event))
+                except Exception:
+                    # What was not gone in time stays in the state, and may go any moment.
+                    unsaved.distrust(target.backend)
+                    raise
                 self._look_for_leftovers(target)
             self._say(f"Destroyed: {summary.counts(self._tracker.changes)}.")
             self._say_leftovers()
@@ -220,7 +225,7 @@ class Command:
         earlier = Note.find(target.backend)
         if earlier:
             self.console.note(
-                "An earlier run was ended before it wrote its state: looking at what is really there, adopting it."
+                "An earlier run left its state behind what is on the cluster: looking at what is there, adopting it."
             )
         backend = target.backend
         if backend is None or not unsaved.writes_once(backend, recording):
@@ -255,8 +260,8 @@ class Command:
         if note is None or target.backend is None:
             return
         self.console.note(
-            "An earlier run was ended before it wrote its state. `up` looks at what is really there first, and adopts "
-            "what it made: less may change than is shown here."
+            "An earlier run left its state behind what is on the cluster. `up` looks at what is there first, and "
+            "adopts what it made: less may change than is shown here."
         )
         left = note.left(unsaved.refs_in(target.backend), unsaved.refs_of(self.check()))
 

@@ -186,6 +186,15 @@ class Once:
         _path(self.backend).unlink(missing_ok=True)
 
 
+def distrust(backend: Backend | None) -> None:
+    """Have the next run look at what is really there, as after one that wrote no state.
+
+    For a state elsewhere nothing can be noted: `./maas refresh` does the same.
+    """
+    if backend is not None and backend.exists:
+        Once(backend, None).begin()
+
+
 def _written(backend: Backend) -> int:
     return backend.snapshot.stat().st_mtime_ns if backend.exists else 0
 

@@ -9,7 +9,7 @@ import pytest
 from cli.exits import MaasError
 from cli.recorder import Recording, record, stack_config
 from cli.recovery import Backend
-from cli.unsaved import ENGINE_VARIABLE, VARIABLE, Note, Once, refs_in, refs_of, writes_once
+from cli.unsaved import ENGINE_VARIABLE, VARIABLE, Note, Once, distrust, refs_in, refs_of, writes_once
 
 
 @cache
@@ -105,6 +105,17 @@ def test_a_note_stays_until_the_state_is_written_and_keeps_what_an_earlier_one_h
     assert once.saved
     once.forget()
     assert Note.find(backend) is None
+
+
+def test_a_state_that_is_not_to_be_trusted_has_a_note_until_the_next_run_has_looked(tmp_path: Path) -> None:
+    backend = state_of(program(1), tmp_path)
+    distrust(backend)
+    note = Note.find(backend)
+    assert note is not None
+    assert note.objects == ()
+    note.forget()
+    assert Note.find(backend) is None
+    distrust(None)
 
 
 def test_a_note_that_cannot_be_read_stops_everything_and_says_what_to_look_for(tmp_path: Path) -> None:
