@@ -125,6 +125,18 @@ def conditions(obj: Object) -> dict[str, str]:
     return {each["type"]: each["status"] for each in obj["status"]["conditions"]}
 
 
+def enforced(tree: Tree, kinds: Iterable[str] = POLICIES, told: str = "") -> Cluster:
+    """What is on the cluster once Kuadrant enforces the policies of these kinds, as it does in the end."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        cluster = look(tree)
+        status = {kind: conditions(cluster.one(kind)).get("Enforced") for kind in kinds}
+        if set(status.values()) == {"True"}:
+            return cluster
+        assert time.monotonic() < deadline, f"{status}\n{told}"
+        time.sleep(1)
+
+
 def parents(route: Object) -> Iterator[dict[str, str]]:
     """The conditions of a route for each of its parents, without those of Kuadrant's own controller."""
     for parent in route["status"]["parents"]:

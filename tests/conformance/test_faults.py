@@ -19,13 +19,11 @@ from sandbox.real.catalogue import ISTIO, KSERVE, KUADRANT, PROGRAMS, Program
 from tests.conformance.scenarios import SCENARIOS
 from tests.conformance.stack import (
     PATIENCE,
-    POLICIES,
     await_ready,
     await_stopped,
-    conditions,
     deploy,
+    enforced,
     left_over,
-    look,
     scale,
     state,
     write,
@@ -69,7 +67,7 @@ def test_operators_that_are_killed_during_up_do_no_harm_and_destroy_leaves_nothi
             again = tree.json("up")
             assert again["result"] == "succeeded", told
         await_ready(tree, [victim])
-        assert_enforced(tree, told)
+        enforced(tree, told=told)
         tree.json("destroy", "--yes")
         assert left_over(tree) == []
 
@@ -90,7 +88,7 @@ def test_operators_that_start_after_the_program_find_what_it_made(tree: Tree) ->
         scale(tree, late, 1)
     out, err = run.communicate(timeout=UP_SECONDS)
     assert run.returncode == 0, out + err
-    assert_enforced(tree, out)
+    enforced(tree, told=out)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +104,7 @@ def test_a_destroy_without_operators_names_the_finalizer_and_the_way_out_in_time
     limits = SANDBOX_TIMEOUTS | {"delete": f"{DELETE_SECONDS}s"}
     # After the first of these, the state has objects that went as soon as their operator was back.
     assert deploy(tree, SETTINGS | {"maas:timeouts": limits})["result"] == "succeeded"
-    assert_enforced(tree, "before")
+    enforced(tree)
     gone = operators_of(namespace)
     scale(tree, gone, 0)
     await_stopped(tree, gone)
@@ -123,7 +121,6 @@ def test_a_destroy_without_operators_names_the_finalizer_and_the_way_out_in_time
 
 
 def test_a_destroy_with_the_operators_back_leaves_nothing(tree: Tree) -> None:
-    deploy(tree, SETTINGS)
     tree.json("destroy", "--yes")
     assert left_over(tree) == []
 
@@ -131,15 +128,3 @@ def test_a_destroy_with_the_operators_back_leaves_nothing(tree: Tree) -> None:
 def operators_of(*namespaces: str) -> list[Program]:
     """The programs that are installed there; Authorino is not one of them, its operator makes it."""
     return [each for each in PROGRAMS if each.namespace in namespaces and each.tool != "authorino"]
-
-
-def assert_enforced(tree: Tree, told: str) -> None:
-    """What `up` has said stays so, or is so again, once the operator is back."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        cluster = look(tree)
-        status = {kind: conditions(cluster.one(kind)).get("Enforced") for kind in POLICIES}
-        if set(status.values()) == {"True"}:
-            return
-        assert time.monotonic() < deadline, f"{status}\n{told}"
-        time.sleep(1)
