@@ -79,7 +79,7 @@ _TESTS = (*_PYTHON, "pytest", "-m", "sandbox")
 _SANDBOX = Group(
     (Check("pytest: sandbox", (*_TESTS, "--ignore", "tests/conformance", "tests"), shows_output=True),), 1700
 )
-_CONFORMANCE = Group((Check("pytest: conformance", (*_TESTS, "-rs", "tests/conformance"), shows_output=True),), 600)
+_CONFORMANCE = Group((Check("pytest: conformance", (*_TESTS, "-rs", "tests/conformance"), shows_output=True),), 720)
 """Part of the whole where its programs are built: from an empty cache, that takes longer than these tests."""
 
 
