@@ -14,12 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
-from cli.build_operators import CONFORMANCE_TOOLS
 from cli.console import Console
 from cli.exits import Exit
 from cli.paths import ROOT
-from sandbox.toolbox import cached_path
-from sandbox.tools.declarations import TOOLS
 
 SHELL_SCRIPTS = ("maas", ".ci/run")
 YAML_PLACES = (
@@ -80,7 +77,7 @@ _SANDBOX = Group(
     (Check("pytest: sandbox", (*_TESTS, "--ignore", "tests/conformance", "tests"), shows_output=True),), 1700
 )
 _CONFORMANCE = Group((Check("pytest: conformance", (*_TESTS, "-rs", "tests/conformance"), shows_output=True),), 720)
-"""Part of the whole where its programs are built: from an empty cache, that takes longer than these tests."""
+"""Run by its name only: it takes more than ten minutes, and from an empty cache the programs' builds take longer."""
 
 
 def run(arguments: Sequence[str], *, fast: bool, console: Console, tier: Tier | None = None) -> Exit:
@@ -100,12 +97,7 @@ def run(arguments: Sequence[str], *, fast: bool, console: Console, tier: Tier | 
     elif arguments:
         groups = [_only(arguments, fast=fast)]
     else:
-        built = operators_built()
-        groups = plan(fast=fast, operators=built)
-        if not fast and not built:
-            console.note(
-                "The conformance tier is left out until its programs are built: ./maas test --tier conformance"
-            )
+        groups = plan(fast=fast)
     expected = sum(group.usually_seconds for group in groups)
     console.note(f"{sum(len(group.checks) for group in groups)} checks, usually {expected:.0f} s on two cores.")
     failed = [title for group in groups for title in failures(group, console)]
@@ -116,18 +108,8 @@ def run(arguments: Sequence[str], *, fast: bool, console: Console, tier: Tier | 
     return Exit.OK
 
 
-def operators_built() -> bool:
-    """Whether the programs of the conformance tier are in the tool cache."""
-    return all(cached_path(TOOLS[name]).exists() for name in CONFORMANCE_TOOLS)
-
-
-def plan(*, fast: bool, operators: bool) -> list[Group]:
-    """What runs, in order: the quick ones first.
-
-    Args:
-        fast: Leave out what needs a control plane.
-        operators: The operators' own programs are there.
-    """
+def plan(*, fast: bool) -> list[Group]:
+    """What runs, in order: the quick ones first."""
     groups = [
         Group(
             (
@@ -162,7 +144,7 @@ def plan(*, fast: bool, operators: bool) -> list[Group]:
     ]
     if not fast:
         # One after the other: each test brings its own control plane, and two of them share two cores badly.
-        groups += [_SANDBOX, *([_CONFORMANCE] if operators else [])]
+        groups.append(_SANDBOX)
     return groups
 
 
@@ -170,7 +152,7 @@ def of_tier(tier: Tier) -> list[Group]:
     """What one tier runs, in order."""
     match tier:
         case Tier.FAST:
-            return plan(fast=True, operators=False)
+            return plan(fast=True)
         case Tier.SANDBOX:
             return [_SANDBOX]
         case Tier.CONFORMANCE:

@@ -1,4 +1,4 @@
-"""One control plane with real operators, for all tests here: only one can stand on a machine."""
+"""One control plane with real operators, for all tests here: each takes some two gigabytes."""
 
 import os
 from collections.abc import Generator
