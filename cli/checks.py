@@ -139,7 +139,7 @@ def plan(*, fast: bool) -> list[Group]:
                     shows_output=True,
                 ),
             ),
-            150,
+            70,
         ),
     ]
     if not fast:

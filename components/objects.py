@@ -5,6 +5,7 @@ every kind; then the SDK looks up the types of all that they are given, which ta
 Kubernetes has them anyway. These have no outputs but `id` and `urn`.
 """
 
+import copy
 import importlib.metadata
 from collections.abc import Mapping
 from functools import cache
@@ -38,8 +39,9 @@ class _Registered(pulumi.CustomResource):
 
     def __init__(self, token: str, name: str, fields: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:
         properties = {to_camel(key): value for key, value in fields.items()}
-        defaults = pulumi.ResourceOptions(version=sdk_version())
-        super().__init__(token, name, properties, pulumi.ResourceOptions.merge(defaults, opts))
+        own = copy.copy(opts) if opts else pulumi.ResourceOptions()
+        own.version = sdk_version()
+        super().__init__(token, name, properties, own)
 
 
 class CustomResource(_Registered):
@@ -196,8 +198,9 @@ class Secret(BuiltIn):
         for key in ("data", "string_data"):
             if fields.get(key) is not None:
                 fields[key] = pulumi.Output.secret(fields[key])
-        hidden = pulumi.ResourceOptions(additional_secret_outputs=["data", "stringData"])
-        super().__init__(resource_name, opts=pulumi.ResourceOptions.merge(opts, hidden), **fields)
+        own = copy.copy(opts) if opts else pulumi.ResourceOptions()
+        own.additional_secret_outputs = ["data", "stringData"]
+        super().__init__(resource_name, opts=own, **fields)
 
 
 class Service(BuiltIn):
