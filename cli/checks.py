@@ -139,7 +139,7 @@ def plan(*, fast: bool) -> list[Group]:
                     shows_output=True,
                 ),
             ),
-            70,
+            90,
         ),
     ]
     if not fast:
