@@ -412,7 +412,7 @@ def crd_deleted(world: World) -> Generator[None]:
             crd = await kube.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", CRD)
             if crd and any(
                 each["type"] == "Established" and each["status"] == "True"
-                for each in crd.get("status", {}).get("conditions", ())
+                for each in crd.get("status", {}).get("conditions") or ()
             ):
                 return
             await misbehave.pause()
