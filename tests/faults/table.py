@@ -167,6 +167,23 @@ def mended_afterwards(make: Make) -> Make:
     return mended
 
 
+def with_operators_anew(make: Make) -> Make:
+    """Start the operators again with the rest.
+
+    They wait ever longer for an API server that is away, and in the end longer than this stack waits for them.
+    """
+
+    @contextmanager
+    def mended(world: World) -> Generator[None]:
+        with make(world):
+            yield
+        for each in world.programs("kwok-controller"):
+            each.kill()
+        world.mend_control_plane()
+
+    return mended
+
+
 def restarted_at_once(world: World) -> None:
     """Kill etcd and the API server, and have them start again meanwhile."""
     for each in world.programs("etcd", "kube-apiserver"):
@@ -775,15 +792,15 @@ CONTROL_PLANE: tuple[Fault, ...] = (
     Fault(
         "api-server-killed",
         "the API server is killed in the middle, and comes back later",
-        "`kill -9` at the write; started again after the run",
-        mended_afterwards(at_the_write(kill_for_a_while("kube-apiserver"))),
+        "`kill -9` at the write; started again after the run, with the operators",
+        with_operators_anew(at_the_write(kill_for_a_while("kube-apiserver"))),
         says=("no answer from the API server",),
     ),
     Fault(
         "etcd-killed",
         "etcd is killed in the middle, and comes back later",
-        "`kill -9` at the write; started again after the run",
-        mended_afterwards(at_the_write(kill_for_a_while("etcd"))),
+        "`kill -9` at the write; started again after the run, with the operators",
+        with_operators_anew(at_the_write(kill_for_a_while("etcd"))),
         says=("TokenRateLimitPolicy llm/gateway-token-limits",),
         seconds=200,
     ),
