@@ -170,7 +170,7 @@ def mended_afterwards(make: Make) -> Make:
 def with_operators_anew(make: Make) -> Make:
     """Start the operators again with the rest.
 
-    They wait ever longer for an API server that is away, and in the end longer than this stack waits for them.
+    They wait ever longer for an API server or a kind that is away: in the end longer than this stack waits for them.
     """
 
     @contextmanager
@@ -976,8 +976,8 @@ OBJECTS: tuple[Fault, ...] = (
     Fault(
         "crd-deleted",
         "a CRD is deleted under us",
-        "that of the token limits",
-        crd_deleted,
+        "that of the token limits; it comes back after the run, and the operators are started again",
+        with_operators_anew(crd_deleted),
         says=("no matches for kind", "TokenRateLimitPolicy"),
     ),
     Fault(
