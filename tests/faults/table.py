@@ -12,6 +12,7 @@ from pathlib import Path
 import certifi
 from aiohttp.web import Request, StreamResponse
 
+from sandbox.crds import wait_until_served
 from sandbox.kube import Kube, Object
 from tests.faults import proxy as misbehave
 from tests.faults.proxy import Misbehave, Proxy, Rule
@@ -151,34 +152,24 @@ def broken_kubeconfig(world: World) -> Generator[None]:
 
 def kill_for_a_while(*names: str) -> Callable[[World], None]:
     def do(world: World) -> None:
-        for each in world.programs(*names):
-            each.kill()
+        world.kill(*names)
 
     return do
 
 
-def mended_afterwards(make: Make) -> Make:
-    @contextmanager
-    def mended(world: World) -> Generator[None]:
-        with make(world):
-            yield
-        world.mend_control_plane()
+def mended_afterwards(make: Make, *, operators_anew: bool = False) -> Make:
+    """Start what was killed, when the run is over.
 
-    return mended
-
-
-def with_operators_anew(make: Make) -> Make:
-    """Start the operators again with the rest.
-
-    They wait ever longer for an API server or a kind that is away: in the end longer than this stack waits for them.
+    Operators wait ever longer for an API server or a kind that is away: in the end longer than this stack waits for
+    them. `operators_anew` starts them again, too.
     """
 
     @contextmanager
     def mended(world: World) -> Generator[None]:
         with make(world):
             yield
-        for each in world.programs("kwok-controller"):
-            each.kill()
+        if operators_anew:
+            world.kill("kwok-controller")
         world.mend_control_plane()
 
     return mended
@@ -186,8 +177,7 @@ def with_operators_anew(make: Make) -> Make:
 
 def restarted_at_once(world: World) -> None:
     """Kill etcd and the API server, and have them start again meanwhile."""
-    for each in world.programs("etcd", "kube-apiserver"):
-        each.kill()
+    world.kill("etcd", "kube-apiserver")
     threading.Thread(target=world.mend_control_plane, daemon=True).start()
 
 
@@ -425,14 +415,7 @@ def crd_deleted(world: World) -> Generator[None]:
 
     async def again(kube: Kube) -> None:
         await kube.apply(kept, field_manager="somebody-else")
-        for _ in range(100):
-            crd = await kube.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", CRD)
-            if crd and any(
-                each["type"] == "Established" and each["status"] == "True"
-                for each in crd.get("status", {}).get("conditions") or ()
-            ):
-                return
-            await misbehave.pause()
+        await wait_until_served(kube, [kept], timeout_seconds=10)
 
     world.cluster(delete)
     yield
@@ -793,14 +776,14 @@ CONTROL_PLANE: tuple[Fault, ...] = (
         "api-server-killed",
         "the API server is killed in the middle, and comes back later",
         "`kill -9` at the write; started again after the run, with the operators",
-        with_operators_anew(at_the_write(kill_for_a_while("kube-apiserver"))),
+        mended_afterwards(at_the_write(kill_for_a_while("kube-apiserver")), operators_anew=True),
         says=("no answer from the API server",),
     ),
     Fault(
         "etcd-killed",
         "etcd is killed in the middle, and comes back later",
         "`kill -9` at the write; started again after the run, with the operators",
-        with_operators_anew(at_the_write(kill_for_a_while("etcd"))),
+        mended_afterwards(at_the_write(kill_for_a_while("etcd")), operators_anew=True),
         says=("TokenRateLimitPolicy llm/gateway-token-limits",),
         seconds=200,
     ),
@@ -977,7 +960,7 @@ OBJECTS: tuple[Fault, ...] = (
         "crd-deleted",
         "a CRD is deleted under us",
         "that of the token limits; it comes back after the run, and the operators are started again",
-        with_operators_anew(crd_deleted),
+        mended_afterwards(crd_deleted, operators_anew=True),
         says=("no matches for kind", "TokenRateLimitPolicy"),
     ),
     Fault(

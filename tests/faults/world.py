@@ -188,6 +188,11 @@ class World:
         assert found, f"{names} run"
         return found
 
+    def kill(self, *names: str) -> None:
+        """End programs of the control plane at once."""
+        for each in self.programs(*names):
+            each.kill()
+
     def mend_control_plane(self) -> None:
         lifecycle.up(self.sandbox, Silent())
 
