@@ -5,9 +5,10 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -173,16 +174,29 @@ def _recorded(folder: Path) -> Ports | None:
 
 def _choose(home: Path, name: str) -> Ports:
     taken = {port for folder in home.iterdir() if (ports := _recorded(folder)) for port in ports.all()}
-    chosen: list[int] = []
-    for port in candidates(home / name):
-        if port not in taken and port_is_free(port):
-            chosen.append(port)
-        if len(chosen) == len(fields(Ports)):
-            return Ports(*chosen)
-    raise SandboxError(f"sandbox {name}: no free ports between {_FIRST_PORT} and {_LAST_PORT}")
+    return Ports(*free_ports(home / name, len(fields(Ports)), taken, f"sandbox {name}"))
 
 
-def candidates(folder: Path) -> Iterator[int]:
+def free_ports(folder: Path, count: int, taken: Collection[int], whose: str) -> list[int]:
+    """Ports of the range that nobody listens on now, and that are not taken already.
+
+    Args:
+        folder: Whose folder: the search begins elsewhere for each.
+        count: How many.
+        taken: Ports that others have, whether they listen or not.
+        whose: For whom, in the error's words.
+
+    Raises:
+        SandboxError: There are not so many.
+    """
+    free = (port for port in _candidates(folder) if port not in taken and port_is_free(port))
+    chosen = list(islice(free, count))
+    if len(chosen) < count:
+        raise SandboxError(f"{whose}: no free ports between {_FIRST_PORT} and {_LAST_PORT}")
+    return chosen
+
+
+def _candidates(folder: Path) -> Iterator[int]:
     """Every port of the range, from a start that differs from folder to folder: those of others are not known."""
     span = _LAST_PORT - _FIRST_PORT
     start = int.from_bytes(hashlib.sha256(str(folder).encode()).digest()[:4]) % span

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import cast
 
-from sandbox.instance import Sandbox, SandboxError, candidates, port_is_free
+from sandbox.instance import Sandbox, SandboxError, free_ports
 from sandbox.real.catalogue import Addresses, Program
 from sandbox.tools.files import write_whole
 
@@ -58,8 +58,8 @@ def addresses_of(sandbox: Sandbox, program: Program) -> Addresses:
     ports = _recorded(folder)
     if ports is None:
         taken = {port for each in folder.parent.iterdir() for port in (_recorded(each) or {}).values()}
-        free = (port for port in candidates(folder) if port not in taken and port_is_free(port))
-        ports = dict(zip(_PORTS, free, strict=False))
+        whose = f"sandbox {sandbox.name}, {program.name}"
+        ports = dict(zip(_PORTS, free_ports(folder, len(_PORTS), taken, whose), strict=True))
         write_whole(folder / _RECORD, json.dumps(ports).encode())
     return Addresses(**ports, folder=str(folder))
 
