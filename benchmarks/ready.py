@@ -33,13 +33,14 @@ class Ready:
 
 def ready(summary: Mapping[str, Any], state: Path, whole: float) -> Ready:
     """Work it out from what `up --json` said and from the state that it left."""
-    took = {each["urn"]: float(each["seconds"]) for each in summary["steps"] if "seconds" in each}
+    timed = [each for each in summary["steps"] if "seconds" in each]
+    took = {each["urn"]: float(each["seconds"]) for each in timed}
     content = json.loads(state.read_text(encoding="utf-8"))
     waits = {each["urn"]: _waits_for(each) for each in content["checkpoint"]["latest"]["resources"]}
     chain, along = longest(took, waits)
     shown = tuple(label(urn) for urn in along if took.get(urn, 0.0) >= _WORTH_TELLING)
-    spans = [(float(each["began"]), float(each["seconds"])) for each in summary["steps"] if "seconds" in each]
-    seconds = max(began + took for began, took in spans) - min(began for began, _ in spans)
+    began = {each["urn"]: float(each["began"]) for each in timed}
+    seconds = max(began[urn] + took[urn] for urn in took) - min(began.values())
     return Ready(round(seconds, 1), whole, round(chain, 1), round(sum(took.values()), 1), shown)
 
 

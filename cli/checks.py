@@ -160,7 +160,7 @@ def of_tier(tier: Tier) -> list[Group]:
             return [Group((programs,), 5), _CONFORMANCE]
         case Tier.FAULTS:
             command = ("env", "MAAS_TEST_FAULTS=all", *_TESTS, "tests/faults")
-            return [Group((Check("pytest: faults", command, shows_output=True),), 1800)]
+            return [Group((Check("pytest: faults", command, shows_output=True),), 2400)]
 
 
 def failures(group: Group, console: Console) -> list[str]:

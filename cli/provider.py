@@ -1,6 +1,5 @@
 """Which program speaks to the cluster for the engine: the official kubernetes plugin, or the sandbox's stand-in."""
 
-import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from cli.exits import Exit, MaasError
 from cli.target import Target, ambient_kubeconfig, user_pulumi_home
+from components.objects import sdk_version as version
 from sandbox.progress import Reporter
 from sandbox.toolbox import cache_folder
 
@@ -56,11 +56,6 @@ def attached(choice: Choice, target: Target, pulumi: Path, reporter: Reporter) -
 
     with serve(target.kubeconfig or ambient_kubeconfig()) as port:
         yield {"PULUMI_DEBUG_PROVIDERS": f"kubernetes:{port}"}
-
-
-def version() -> str:
-    """The plugin's version, which is the SDK's."""
-    return importlib.metadata.version("pulumi_kubernetes")
 
 
 def official(pulumi: Path, reporter: Reporter) -> bool:
