@@ -17,7 +17,7 @@ import pulumi
 from pulumi.automation.errors import CommandError
 from rich.prompt import Confirm
 
-from cli import composed, drift, leftovers, policies, recovery, same_cluster, summary, unsaved
+from cli import composed, drift, leftovers, namespaces, policies, recovery, same_cluster, summary, unsaved
 from cli.calls import Service
 from cli.console import Console
 from cli.engine import Engine, Session
@@ -194,6 +194,7 @@ class Command:
                 self.console.note("The control plane is a new one: looking at what is really there first.")
             elif target.sandbox:
                 _remember_cluster(target)
+            refresh = self._namespaces_have_gone(target, recording) or refresh
             if target.sandbox is None and not self.options.yes:
                 self._run("Preview", recording_counts(recording), lambda t: session.preview(t.on_event))
                 self._show_changes("would be")
@@ -213,6 +214,13 @@ class Command:
             if not self.options.json:
                 summary.show(self.console.out, summary.closing(self._tracker.outputs, self._hints(target, tried)))
         return Exit.OK
+
+    def _namespaces_have_gone(self, target: Target, recording: Recording) -> bool:
+        known = unsaved.refs_in(target.backend) if target.backend else []
+        gone = namespaces.settle(lambda: self._cluster(target), recording, known, self.console)
+        if gone:
+            self.console.note("A namespace of the stack has gone, with all that was in it: looking at what is there.")
+        return gone
 
     # Runs that write their state once, and what a killed one has left.
 

@@ -229,9 +229,7 @@ async def sweep(kube: Kube, stack: str, refs: Sequence[Ref]) -> list[Ref]:
     mine = await present(kube, stack, refs)
     for each, uid in sorted(mine, key=lambda found: (found[0].kind == "Namespace", found[0])):
         try:
-            await kube.delete(
-                each.api_version, each.kind, each.name, each.namespace or None, propagation="Background", uid=uid
-            )
+            await kube.delete(each.api_version, each.kind, each.name, each.namespace or None, uid=uid)
         except ApiError as error:
             if not error.conflict:
                 raise  # of another uid: somebody else's by now

@@ -393,7 +393,7 @@ class Kube:
         name: str,
         namespace: str | None = None,
         *,
-        propagation: str = "Foreground",
+        propagation: str = "Background",
         uid: str | None = None,
     ) -> Object | None:
         """Ask for the object's deletion; does not wait until it is gone.
@@ -403,7 +403,8 @@ class Kube:
             kind: Such as `Deployment`.
             name: The object's name.
             namespace: Its namespace; None when the kind has none.
-            propagation: Foreground (dependents first), Background or Orphan.
+            propagation: Background (the object at once, its dependents after it, as kubectl does it), Foreground (not
+                before its dependents, and not before the garbage collector has come by) or Orphan.
             uid: Delete only this very object, not one of the same name that came after it.
 
         Returns:

@@ -120,7 +120,7 @@ class ClusterKeys:
             ApiError: The cluster refuses.
         """
         async with self._turn:
-            await self._kube.delete("v1", "Secret", self._made[name], self._where, propagation="Background")
+            await self._kube.delete("v1", "Secret", self._made[name], self._where)
         self._made.pop(name, None)
 
     async def close(self) -> list[str]:
@@ -142,7 +142,7 @@ class ClusterKeys:
         alive = _processes()
         left = [name_of(each) for each in found if _is_left(each, alive)]
         for name in left:
-            await self._kube.delete("v1", "Secret", name, self._where, propagation="Background")
+            await self._kube.delete("v1", "Secret", name, self._where)
         return len(left)
 
 

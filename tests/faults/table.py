@@ -532,25 +532,41 @@ def stuck_in_deletion(world: World) -> Generator[None]:
     finalizers()
 
 
+def _hold_namespace(world: World, *finalizers: str) -> None:
+    body: Object = {"metadata": {"finalizers": list(finalizers) or None}}
+    where = ("v1", "ConfigMap", "canary", body, "llm")
+    world.cluster(lambda kube: kube.patch(*where, field_manager="somebody-else"))
+
+
+def _until_none(world: World, *where: str) -> None:
+    for _ in range(300):
+        if world.get(*where) is None:
+            return
+        time.sleep(0.1)
+    raise AssertionError(where)
+
+
+def _delete_namespace(world: World) -> None:
+    _hold_namespace(world, "example.com/not-yet")
+    world.cluster(lambda kube: kube.delete("v1", "Namespace", "llm"))
+    _until_none(world, *POLICY)
+
+
 @contextmanager
 def namespace_terminating(world: World) -> Generator[None]:
-    def hold(*finalizers: str) -> None:
-        body: Object = {"metadata": {"finalizers": list(finalizers) or None}}
-        where = ("v1", "ConfigMap", "canary", body, "llm")
-        world.cluster(lambda kube: kube.patch(*where, field_manager="somebody-else"))
-
-    hold("example.com/not-yet")
-    world.cluster(lambda kube: kube.delete("v1", "Namespace", "llm"))
-    for _ in range(300):
-        if world.get(*POLICY) is None:
-            break
-        time.sleep(0.1)
+    _delete_namespace(world)
     yield
-    hold()
-    for _ in range(300):
-        if world.get("v1", "Namespace", "llm") is None:
-            break
-        time.sleep(0.1)
+    _hold_namespace(world)
+    _until_none(world, "v1", "Namespace", "llm")
+
+
+@contextmanager
+def namespace_going(world: World) -> Generator[None]:
+    _delete_namespace(world)
+    letting_go = threading.Timer(world.usual_seconds / 2, _hold_namespace, (world,))
+    letting_go.start()
+    yield
+    letting_go.join()
 
 
 def _mount(*words: str) -> None:
@@ -1012,9 +1028,17 @@ OBJECTS: tuple[Fault, ...] = (
         "the namespace is being deleted",
         "`kubectl delete namespace`, held by somebody's finalizer",
         namespace_terminating,
-        says=("being terminated",),
-        way_back=(("refresh", "--stack", STACK, "--stand-in"),),
+        says=("Namespace llm is not gone after 15 s", "example.com/not-yet"),
         touches=("llm",),
+    ),
+    Fault(
+        "terminating-for-a-while",
+        "the namespace is being deleted, and gone a few seconds later",
+        "`kubectl delete namespace`, held by somebody's finalizer for that long",
+        namespace_going,
+        code=0,
+        touches=("llm",),
+        ordinary=True,
     ),
 )
 FAULTS: tuple[Fault, ...] = (*NETWORK, *CONTROL_PLANE, *RUNS, *STATE, *OBJECTS)

@@ -336,27 +336,32 @@ class _OneForAllModels(_Regrouped):
 
 
 class _TwoLimiters(Counters):
-    """Calls go to two limiters by turns, calls of each kind for themselves."""
+    """Calls go to two limiters by turns: those of each kind, and for each user's counters, for themselves.
+
+    Which of the two is asked must not hang on who else asks, or a test fails by chance.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._both = (Counters(), Counters())
-        self._turns: dict[str, itertools.cycle[Counters]] = {}
+        self._turns: dict[object, itertools.cycle[Counters]] = {}
 
     def value(self, counter: Counter, now: float) -> int:
         return sum(each.value(counter, now) for each in self._both)
 
     def over(self, counters: Iterable[Counter], delta: int, now: float) -> Counter | None:
-        return self._next("over").over(counters, delta, now)
+        asked = tuple(counters)
+        return self._next("over", asked).over(asked, delta, now)
 
     def add(self, counters: Iterable[Counter], delta: int, now: float) -> None:
-        self._next("add").add(counters, delta, now)
+        asked = tuple(counters)
+        self._next("add", asked).add(asked, delta, now)
 
     def check_and_add(self, counters: Sequence[Counter], delta: int, now: float) -> Counter | None:
-        return self._next("check_and_add").check_and_add(counters, delta, now)
+        return self._next("check_and_add", counters).check_and_add(counters, delta, now)
 
-    def _next(self, call: str) -> Counters:
-        return next(self._turns.setdefault(call, itertools.cycle(self._both)))
+    def _next(self, call: str, counters: Sequence[Counter]) -> Counters:
+        return next(self._turns.setdefault((call, tuple(counters)), itertools.cycle(self._both)))
 
 
 # --- Another data path -----------------------------------------------------------------------------------------------

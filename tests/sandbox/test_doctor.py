@@ -28,8 +28,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MANAGER = "test-of-the-doctor"
 PATIENCE = 40.0
 """Seconds within which a breakage, or its repair, has worked through the controllers."""
-AT_ONCE = "Background"
-"""How things are deleted here: the garbage collector, which would go first, learns of new CRDs with delay."""
 KEYS = "kuadrant-system"
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 TOKEN_LIMITS = ("kuadrant.io/v1alpha1", "TokenRateLimitPolicy", "gateway-token-limits", "llm")
@@ -111,7 +109,7 @@ def deleted(*where: str) -> Breakage:
     @asynccontextmanager
     async def broken(kube: Kube, _: Sandbox) -> AsyncGenerator[None]:
         found = await read(kube, *where)
-        await kube.delete(*where, propagation=AT_ONCE)
+        await kube.delete(*where)
         try:
             yield
         finally:
@@ -130,9 +128,7 @@ def created(*objects: Manifest) -> Breakage:
         finally:
             for each in objects:
                 metadata = each["metadata"]
-                await kube.delete(
-                    each["apiVersion"], each["kind"], metadata["name"], metadata.get("namespace"), propagation=AT_ONCE
-                )
+                await kube.delete(each["apiVersion"], each["kind"], metadata["name"], metadata.get("namespace"))
 
     return broken
 
@@ -189,7 +185,7 @@ async def without_gpu_label(kube: Kube, sandbox: Sandbox) -> AsyncGenerator[None
     await label_nodes(None)
     try:
         for pod in await kube.list("v1", "Pod", "llm", "serving.kserve.io/inferenceservice=qwen3"):
-            await kube.delete("v1", "Pod", pod["metadata"]["name"], "llm", propagation=AT_ONCE)
+            await kube.delete("v1", "Pod", pod["metadata"]["name"], "llm")
         yield
     finally:
         await label_nodes("true")

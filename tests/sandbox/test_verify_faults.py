@@ -75,8 +75,6 @@ BLOCKS: Mapping[Fault, set[str]] = {
     Fault.USAGE_MISSING: {"second-user"},
 }
 """What cannot be told any more with a fault."""
-CHANCE: Mapping[Fault, set[str]] = {Fault.COUNTERS_NOT_SHARED_BETWEEN_REPLICAS: USE_UP}
-"""What may go wrong besides, by chance: which of two limiters is asked depends on who else asks."""
 
 
 def run(fault: Fault | None) -> tuple[list[Result], int]:
@@ -109,9 +107,8 @@ def test_a_fault_fails_exactly_what_it_breaks(fault: Fault, monkeypatch: pytest.
     monkeypatch.setattr(faults, "SLOW_SECONDS", SLOW_SECONDS + 0.1)
     results, _ = run(fault)
     told = {each.name: details(each) or each.remark for each in results if each.outcome is not Outcome.PASSED}
-    chance = CHANCE.get(fault, set())
-    assert of_outcome(results, Outcome.FAILED) - chance == BREAKS[fault], told
-    assert of_outcome(results, Outcome.BLOCKED) - chance == BLOCKS.get(fault, set()), told
+    assert of_outcome(results, Outcome.FAILED) == BREAKS[fault], told
+    assert of_outcome(results, Outcome.BLOCKED) == BLOCKS.get(fault, set()), told
     for each in results:
         if each.outcome is Outcome.FAILED:
             assert each.expected, "a failure says what was expected"

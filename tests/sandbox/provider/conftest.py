@@ -50,4 +50,4 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Generator[str
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     cluster(lambda kube: kube.apply(body, field_manager="test"))
     yield name
-    cluster(lambda kube: kube.delete("v1", "Namespace", name, propagation="Background"))
+    cluster(lambda kube: kube.delete("v1", "Namespace", name))

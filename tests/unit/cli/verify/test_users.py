@@ -40,8 +40,8 @@ class FakeKube:
         name, _, value = selector.partition("=")
         return [each for each in self.secrets.values() if each["metadata"]["labels"].get(name) == value]
 
-    async def delete(self, api_version: str, kind: str, name: str, namespace: str, *, propagation: str) -> None:
-        assert (api_version, kind, namespace, propagation) == ("v1", "Secret", WHERE, "Background")
+    async def delete(self, api_version: str, kind: str, name: str, namespace: str) -> None:
+        assert (api_version, kind, namespace) == ("v1", "Secret", WHERE)
         self._check("delete")
         self.secrets.pop(name, None)
 
