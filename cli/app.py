@@ -1116,8 +1116,8 @@ def check(
 ) -> None:
     """Check and test this project. What follows the options goes to pytest, such as `-k limits` or a path.
 
-    The conformance tier has the operators' own programs, and is run by its name only. They are built where they are
-    missing, which takes some twenty minutes.
+    The conformance tier has the operators' own programs. With `--tier`, and where CI is set, they are built where they
+    are missing, which takes some twenty minutes; otherwise the tier is left out until they are built.
     """
 
     def work() -> None:

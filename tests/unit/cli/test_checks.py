@@ -66,8 +66,8 @@ def test_all_that_failed_is_named_and_what_comes_after_a_failure_still_runs(
         Group((check("five", f"import pathlib; pathlib.Path({str(mark)!r}).touch()"),), 1),
     ]
 
-    def plan(*, fast: bool) -> list[Group]:
-        del fast
+    def plan(*, fast: bool, operators: bool) -> list[Group]:
+        del fast, operators
         return groups
 
     monkeypatch.setattr(checks, "plan", plan)
@@ -97,17 +97,54 @@ def test_the_faults_are_run_whole_by_their_tier_and_in_part_by_the_sandboxs() ->
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_one_check_at_a_time_has_the_terminal(*, fast: bool) -> None:
-    groups = checks.plan(fast=fast)
+    groups = checks.plan(fast=fast, operators=True)
     assert all(sum(each.shows_output for each in group.checks) <= 1 for group in groups)
     sandbox = [group for group in groups if "sandbox" in group.title]
     assert [len(group.checks) for group in sandbox] == ([] if fast else [1]), "control planes share two cores badly"
 
 
-@pytest.mark.parametrize("tier", [checks.Tier.FAST, checks.Tier.SANDBOX])
-def test_the_quicker_tiers_can_be_run_alone_and_are_in_the_whole(tier: checks.Tier) -> None:
-    whole = {each.title for group in checks.plan(fast=False) for each in group.checks}
+@pytest.mark.parametrize("tier", sorted(set(checks.Tier) - {checks.Tier.FAULTS}))
+def test_a_tier_can_be_run_alone_and_all_of_them_are_in_the_whole(tier: checks.Tier) -> None:
+    whole = {each.title for group in checks.plan(fast=False, operators=True) for each in group.checks}
     alone = {each.title for group in checks.of_tier(tier) for each in group.checks}
     assert alone < whole
+
+
+def test_the_operators_own_programs_are_part_of_the_whole_where_they_are_built() -> None:
+    def titles(*, operators: bool) -> list[str]:
+        return [group.title for group in checks.plan(fast=False, operators=operators)]
+
+    assert titles(operators=True) == [*titles(operators=False), "the operators' programs", "pytest: conformance"]
+
+
+def test_programs_that_are_not_built_are_not_taken_for_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MAAS_CACHE", str(tmp_path))
+    assert not checks.operators_built()
+
+
+@pytest.mark.parametrize(("ci", "wanted"), [("true", True), ("", False)])
+def test_programs_that_are_not_built_are_built_in_continuous_integration_and_left_out_elsewhere(  # noqa: PLR0913
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    console: Console,
+    capfd: pytest.CaptureFixture[str],
+    ci: str,
+    *,
+    wanted: bool,
+) -> None:
+    asked: list[bool] = []
+
+    def plan(*, fast: bool, operators: bool) -> list[Group]:
+        assert not fast
+        asked.append(operators)
+        return []
+
+    monkeypatch.setattr(checks, "plan", plan)
+    monkeypatch.setenv("MAAS_CACHE", str(tmp_path))
+    monkeypatch.setenv("CI", ci)
+    assert checks.run((), fast=False, console=console) is Exit.OK
+    assert asked == [wanted]
+    assert ("left out until its programs are built" in capfd.readouterr().err) is not wanted
 
 
 def test_no_test_is_in_two_tiers() -> None:
