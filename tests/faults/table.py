@@ -533,6 +533,7 @@ def stuck_in_deletion(world: World) -> Generator[None]:
 
 
 def _hold_namespace(world: World, *finalizers: str) -> None:
+    """Keep the models' namespace from going, by an object in it; without finalizers, let go of it."""
     body: Object = {"metadata": {"finalizers": list(finalizers) or None}}
     where = ("v1", "ConfigMap", "canary", body, "llm")
     world.cluster(lambda kube: kube.patch(*where, field_manager="somebody-else"))
