@@ -56,7 +56,7 @@ def settle(way: Way, recording: Recording, known: Iterable[Ref], console: Consol
         return asyncio.run(look())
     except NotReadyError as error:
         raise MaasError(f"Nothing can be made in a namespace that is being deleted. {error}") from error
-    except (ApiError, KubeconfigError):
+    except (ApiError, KubeconfigError, MaasError):
         return False
 
 

@@ -107,7 +107,7 @@ class Known(Service):
 @pytest.fixture
 def known() -> Generator[Known]:
     server = HTTPServer(("127.0.0.1", 0), Answering)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     made = service()
     found = Known(made.target, made.outputs)
     Known.url = f"http://127.0.0.1:{server.server_port}"

@@ -109,3 +109,8 @@ def test_a_cluster_that_cannot_be_asked_is_left_to_the_run(cluster: Cluster) -> 
 
     cluster.answer = refuse
     assert not settle()
+
+    def nowhere() -> tuple[Path, str | None]:
+        raise MaasError("There is no kubeconfig.")
+
+    assert not namespaces.settle(nowhere, PROGRAM, IN_THE_STATE, Console(quiet=True)), "the provider may be in a pod"

@@ -170,7 +170,7 @@ def running(
     """A gateway with these HTTPRoutes, a stand-in for Kuadrant's filter, our EnvoyFilter, and more variables."""
     program = envoy_program()
     model = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Model)
-    threading.Thread(target=model.serve_forever, daemon=True).start()
+    threading.Thread(target=model.serve_forever, args=(0.02,), daemon=True).start()
     lua = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
     manager = {
         "@type": HCM,

@@ -90,7 +90,7 @@ class _Overloaded(http.server.BaseHTTPRequestHandler):
 @contextmanager
 def overloaded() -> Generator[int]:
     with http.server.HTTPServer(("127.0.0.1", 0), _Overloaded) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server.server_port
         server.shutdown()
 
