@@ -145,6 +145,9 @@ def _configuration(sandbox: Sandbox, tools: Mapping[str, Path]) -> str:
         "kwok-controller": {
             "cidr": POD_RANGE,
             "node-ip": LOOPBACK,  # `kubectl logs` asks the node, which is kwok itself
+            # No leases: each kwok has a name of its own, so that one that was killed would hold its nodes against the
+            # next one until they run out, for 200 s. Pods there would neither start nor go.
+            "node-lease-duration-seconds": "0",
         },
     }
     variables = {

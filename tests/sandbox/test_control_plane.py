@@ -282,7 +282,7 @@ def test_settled_objects_are_left_alone(played: Sandbox) -> None:
     with_kube(played, check)
 
 
-def test_a_namespace_and_all_in_it_can_be_deleted(sandbox_instance: Sandbox) -> None:
+def a_model_comes_and_goes(sandbox: Sandbox) -> None:
     async def check(kube: Kube) -> None:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "short-lived"}}
         model = next(obj for obj in OBJECTS if obj["kind"] == "InferenceService")
@@ -297,7 +297,22 @@ def test_a_namespace_and_all_in_it_can_be_deleted(sandbox_instance: Sandbox) -> 
         await kube.delete(*identity(namespace))
         await until("the namespace is gone", lambda: gone(kube, namespace))
 
-    with_kube(sandbox_instance, check)
+    with_kube(sandbox, check)
+
+
+def test_a_namespace_and_all_in_it_can_be_deleted(sandbox_instance: Sandbox) -> None:
+    a_model_comes_and_goes(sandbox_instance)
+
+
+def test_pods_are_played_at_once_when_their_player_has_been_started_again(sandbox_instance: Sandbox) -> None:
+    a_model_comes_and_goes(sandbox_instance)
+    victim = named(sandbox_instance, "kwok-controller")
+    victim.kill()
+    victim.wait(10)
+    lifecycle.up(sandbox_instance, Silent())
+    a_model_comes_and_goes(sandbox_instance)
+    leases = with_kube(sandbox_instance, lambda kube: kube.list("coordination.k8s.io/v1", "Lease", "kube-node-lease"))
+    assert leases == [], "a player that has died would hold its nodes for minutes"
 
 
 def test_operators_are_there_with_the_names_that_programs_look_for(sandbox_instance: Sandbox) -> None:
