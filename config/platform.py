@@ -1,13 +1,15 @@
 """The cluster: what kind it is, where things live on it, and how each operator got there."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from config.isolation import Isolation, NetworkPolicies
 from config.model import Model
+from config.problems import RefusalError
 from config.values import DnsLabel, Duration
 
 
@@ -46,6 +48,30 @@ class Scc(StrEnum):
     """What the original demonstration asked for, for the models' account alone: any user id, NET_ADMIN and NET_RAW."""
 
 
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """YAML writes what is no number as `.nan` and `.inf`; JSON, in which everything goes to the engine, cannot."""
+    for place, value in _leaves(values):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RefusalError(f"{place} is {value}, which JSON has no word for", allowed="numbers, texts, lists, maps")
+    return values
+
+
+def _leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        inside = cast("dict[str, object]", value).items()
+    elif isinstance(value, list):
+        inside = enumerate(cast("list[object]", value))
+    else:
+        yield place, value
+        return
+    for key, each in inside:
+        yield from _leaves(each, f"{place}.{key}" if place else str(key))
+
+
+ChartValues = Annotated[dict[str, Any], AfterValidator(_finite)]
+"""Values for a chart, whatever it takes."""
+
+
 class Operator(Model):
     """An operator that the service stands on. What is not set is as components/operators/catalogue.py declares it."""
 
@@ -56,7 +82,7 @@ class Operator(Model):
     chart: str | None = None
     """Helm: where the chart is: a folder, a .tgz, or an `oci://` address. An operator with several charts takes the
     folder or address that they are in."""
-    values: dict[str, Any] = Field(default_factory=dict)
+    values: ChartValues = Field(default_factory=dict)
     """Helm: more values for the chart, merged over ours."""
     channel: str | None = None
     """OLM: which line of releases to follow."""
