@@ -196,7 +196,10 @@ class Proxy:
                 upstream.close() if not upstream.content.is_eof() else upstream.release()
 
     async def _connected(self, exchange: _Exchange, port: int, body: bytes) -> aiohttp.ClientResponse:
-        """Send the request; once more, on another connection, where it surely was not read by anybody."""
+        """Send the request; once more, on another connection, where it surely was not read by anybody.
+
+        A model that was changed since the request came has another server by then.
+        """
         assert self._session is not None  # noqa: S101 - opened before the first request
         assert exchange.decision.backend is not None  # noqa: S101 - the caller has looked
         to = exchange.decision.backend
@@ -204,15 +207,18 @@ class Proxy:
         headers = end_to_end(headers) | {"host": exchange.asked.host}
         headers.pop("content-length", None)
         headers.pop("expect", None)
-        # Nothing but loopback is ever connected to, whatever address the cluster pretends.
-        url = URL(f"http://{_LOOPBACK}:{port}{target}", encoded=True)
         for attempt in range(_ATTEMPTS):
+            # Nothing but loopback is ever connected to, whatever address the cluster pretends.
+            url = URL(f"http://{_LOOPBACK}:{port}{target}", encoded=True)
             try:
                 return await self._session.request(
                     exchange.asked.method, url, headers=headers, data=body or None, allow_redirects=False
                 )
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                if attempt + 1 == _ATTEMPTS or isinstance(error, aiohttp.ClientConnectorError):
+                found = self.backends.find(to.namespace, to.name)
+                before, port = port, found.port if found and found.port else port
+                refused = isinstance(error, aiohttp.ClientConnectorError) and port == before
+                if attempt + 1 == _ATTEMPTS or refused:
                     raise
         raise AssertionError
 

@@ -1,11 +1,14 @@
 import asyncio
 import json
+import socket
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
 from sandbox.gateway import proxy as proxy_module
+from sandbox.gateway.backends import Backend
 from tests.unit.enforcement.service import CHAT, KEYS
 from tests.unit.gateway.service import (
     LOOPBACK,
@@ -199,6 +202,27 @@ def test_a_connection_that_the_model_had_closed_is_tried_again_on_another() -> N
         async with running(script) as gateway:
             assert [(await gateway.ask("freeuser1"))[0] for _ in range(2)] == [200, 200]
             assert len(gateway.server.heads) == 3
+
+    in_loop(work())
+
+
+def test_a_request_that_was_on_its_way_to_a_server_that_has_ended_goes_to_the_models_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work() -> None:
+        async with running(answers(10)) as gateway:
+            backends = gateway.proxy.backends
+            present = backends.find("llm", "simulator-predictor")
+            assert present
+            with socket.create_server((LOOPBACK, 0)) as listener:
+                nobodys = listener.getsockname()[1]
+            ended = iter([replace(present, port=nobodys)])
+
+            def find(_namespace: str, _service: str) -> Backend:
+                return next(ended, present)
+
+            monkeypatch.setattr(backends, "find", find)
+            assert (await gateway.ask("freeuser1"))[0] == 200
 
     in_loop(work())
 
