@@ -7,7 +7,8 @@ anything.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from cli.console import Console
@@ -18,20 +19,19 @@ from cli.unsaved import Ref
 from config.values import window_seconds
 from sandbox.kube import ApiError, Kube, Retry
 from sandbox.kubeconfig import KubeconfigError
-from sandbox.provider.waiting import NotReadyError, until_gone
 
 _ONCE = Retry(attempts=1, seconds=5)
 _KIND = ("v1", "Namespace")
 _USUALLY_SECONDS = 5
 
 
-def settle(way: Way, recording: Recording, known: Iterable[Ref], console: Console) -> bool:
+def settle(way: Way, recording: Recording, known: Callable[[], Iterable[Ref]], console: Console) -> bool:
     """Wait until the program's namespaces that are being deleted are gone. What cannot be asked is left to the run.
 
     Args:
         way: Gives the kubeconfig and the context of the stack's cluster.
         recording: The program, with the namespaces that it makes or uses.
-        known: The objects in the state.
+        known: Gives the objects in the state; asked only where a namespace is not there.
         console: Is told what is waited for.
 
     Returns:
@@ -41,22 +41,24 @@ def settle(way: Way, recording: Recording, known: Iterable[Ref], console: Consol
         MaasError: One is not gone in the time that the stack's settings give to what is deleted.
     """
 
-    async def look() -> bool:
-        kubeconfig, context = way()
+    async def look(kubeconfig: Path, context: str | None) -> bool:
         async with Kube.connect(kubeconfig, context, retry=_ONCE) as kube:
             names = sorted(used(recording))
             found = dict(zip(names, await asyncio.gather(*(kube.get(*_KIND, name) for name in names)), strict=True))
             going = [each for each in found.values() if each and "deletionTimestamp" in each["metadata"]]
             if going:
                 await _wait(kube, going, patience(recording), console)
-            gone = {name for name, each in found.items() if each is None}
-            return bool(going) or bool(gone & {each.name for each in known if each.kind == "Namespace"})
+                return True
+            absent = {name for name, each in found.items() if each is None}
+            return bool(absent) and any(each.kind == "Namespace" and each.name in absent for each in known())
 
     try:
-        return asyncio.run(look())
-    except NotReadyError as error:
-        raise MaasError(f"Nothing can be made in a namespace that is being deleted. {error}") from error
-    except (ApiError, KubeconfigError, MaasError):
+        kubeconfig, context = way()
+    except (KubeconfigError, MaasError):
+        return False
+    try:
+        return asyncio.run(look(kubeconfig, context))
+    except (ApiError, KubeconfigError):
         return False
 
 
@@ -73,7 +75,12 @@ def patience(recording: Recording) -> float:
 
 
 async def _wait(kube: Kube, going: list[dict[str, Any]], seconds: float, console: Console) -> None:
+    from sandbox.provider import waiting  # noqa: PLC0415 - for the few runs that wait, not for the start of every one
+
     names = ", ".join(str(each["metadata"]["name"]) for each in going)
+    never = asyncio.Event()
     with console.step(f"Waiting until namespace {names} is gone, at most {seconds:.0f} s", _USUALLY_SECONDS):
-        never = asyncio.Event()
-        await asyncio.gather(*(until_gone(kube, each, seconds=seconds, cancelled=never) for each in going))
+        try:
+            await asyncio.gather(*(waiting.until_gone(kube, each, seconds=seconds, cancelled=never) for each in going))
+        except waiting.NotReadyError as error:
+            raise MaasError(f"Nothing can be made in a namespace that is being deleted. {error}") from error

@@ -216,7 +216,8 @@ class Command:
         return Exit.OK
 
     def _namespaces_have_gone(self, target: Target, recording: Recording) -> bool:
-        known = unsaved.refs_in(target.backend) if target.backend else []
+        backend = target.backend
+        known = (lambda: unsaved.refs_in(backend)) if backend else list[Ref]
         gone = namespaces.settle(lambda: self._cluster(target), recording, known, self.console)
         if gone:
             self.console.note("A namespace of the stack has gone, with all that was in it: looking at what is there.")

@@ -13,6 +13,7 @@ from cli.exits import MaasError
 from cli.recorder import record, stack_config
 from cli.unsaved import Ref
 from sandbox.kube import ApiError
+from sandbox.provider import waiting
 from sandbox.provider.waiting import NotReadyError
 
 PROGRAM = record("sandbox", *stack_config("sandbox"))
@@ -64,12 +65,12 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
         return cluster
 
     monkeypatch.setattr(namespaces.Kube, "connect", connect)
-    monkeypatch.setattr(namespaces, "until_gone", cluster.until_gone)
+    monkeypatch.setattr(waiting, "until_gone", cluster.until_gone)
     return cluster
 
 
 def settle(known: list[Ref] = IN_THE_STATE) -> bool:
-    return namespaces.settle(way, PROGRAM, known, Console(quiet=True))
+    return namespaces.settle(way, PROGRAM, lambda: known, Console(quiet=True))
 
 
 def test_the_program_uses_the_namespaces_that_it_makes_and_those_that_its_objects_are_in() -> None:
@@ -113,4 +114,6 @@ def test_a_cluster_that_cannot_be_asked_is_left_to_the_run(cluster: Cluster) -> 
     def nowhere() -> tuple[Path, str | None]:
         raise MaasError("There is no kubeconfig.")
 
-    assert not namespaces.settle(nowhere, PROGRAM, IN_THE_STATE, Console(quiet=True)), "the provider may be in a pod"
+    assert not namespaces.settle(nowhere, PROGRAM, lambda: IN_THE_STATE, Console(quiet=True)), (
+        "the provider may be in a pod"
+    )
