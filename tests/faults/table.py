@@ -399,7 +399,8 @@ def half_written_stack_file(world: World) -> Generator[None]:
 
 @contextmanager
 def crd_deleted(world: World) -> Generator[None]:
-    found = world.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", CRD)
+    where = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", CRD)
+    found = world.get(*where)
     assert found
     kept: Object = {
         "apiVersion": found["apiVersion"],
@@ -408,16 +409,12 @@ def crd_deleted(world: World) -> Generator[None]:
         "spec": found["spec"],
     }
 
-    async def delete(kube: Kube) -> None:
-        await kube.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", CRD)
-        while await kube.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", CRD):
-            await misbehave.pause()
-
     async def again(kube: Kube) -> None:
         await kube.apply(kept, field_manager="somebody-else")
         await wait_until_served(kube, [kept], timeout_seconds=10)
 
-    world.cluster(delete)
+    world.cluster(lambda kube: kube.delete(*where))
+    _until_none(world, *where)
     yield
     world.cluster(again)
 
@@ -522,21 +519,21 @@ def stuck_in_deletion(world: World) -> Generator[None]:
         said = world.up()
         assert said.code == 0, said.text
 
-    def finalizers(*names: str) -> None:
-        body: Object = {"metadata": {"finalizers": list(names) or None}}
-        where = ("gateway.networking.k8s.io/v1", "HTTPRoute", "second", body, "llm")
-        world.cluster(lambda kube: kube.patch(*where, field_manager="somebody-else"))
-
-    finalizers("example.com/not-yet")
+    route = ("gateway.networking.k8s.io/v1", "HTTPRoute", "second", "llm")
+    _finalizers(world, route, "example.com/not-yet")
     yield
-    finalizers()
+    _finalizers(world, route)
 
 
-def _hold_namespace(world: World, *finalizers: str) -> None:
-    """Keep the models' namespace from going, by an object in it; without finalizers, let go of it."""
-    body: Object = {"metadata": {"finalizers": list(finalizers) or None}}
-    where = ("v1", "ConfigMap", "canary", body, "llm")
-    world.cluster(lambda kube: kube.patch(*where, field_manager="somebody-else"))
+CANARY = ("v1", "ConfigMap", "canary", "llm")
+"""An object in the models' namespace, which does not go while it is held."""
+
+
+def _finalizers(world: World, where: tuple[str, str, str, str], *names: str) -> None:
+    """Have somebody hold an object with these finalizers; with none, let go of it."""
+    api_version, kind, name, namespace = where
+    body: Object = {"metadata": {"finalizers": list(names) or None}}
+    world.cluster(lambda kube: kube.patch(api_version, kind, name, body, namespace, field_manager="somebody-else"))
 
 
 def _until_none(world: World, *where: str) -> None:
@@ -548,7 +545,7 @@ def _until_none(world: World, *where: str) -> None:
 
 
 def _delete_namespace(world: World) -> None:
-    _hold_namespace(world, "example.com/not-yet")
+    _finalizers(world, CANARY, "example.com/not-yet")
     world.cluster(lambda kube: kube.delete("v1", "Namespace", "llm"))
     _until_none(world, *POLICY)
 
@@ -557,14 +554,14 @@ def _delete_namespace(world: World) -> None:
 def namespace_terminating(world: World) -> Generator[None]:
     _delete_namespace(world)
     yield
-    _hold_namespace(world)
+    _finalizers(world, CANARY)
     _until_none(world, "v1", "Namespace", "llm")
 
 
 @contextmanager
 def namespace_going(world: World) -> Generator[None]:
     _delete_namespace(world)
-    letting_go = threading.Timer(world.usual_seconds / 2, _hold_namespace, (world,))
+    letting_go = threading.Timer(world.usual_seconds / 2, _finalizers, (world, CANARY))
     letting_go.start()
     yield
     letting_go.join()
