@@ -1,19 +1,23 @@
 """Write what `./maas diff` said of each stack into the pull request: one comment for each, updated in place.
 
 The files come from a run of the pull request's own code, perhaps a fork's: they are text to show and nothing else.
-Which pull request they belong to is asked of GitHub, not of them.
+Nobody is notified by a name in them. Which pull request they belong to is asked of GitHub, not of them.
 """
 
 import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from github import Repository
 
 _FILE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.md$")
 _MOST_CHARACTERS = 65_536
 _MOST_STACKS = 50
+_MARKER = re.compile(r"<!-- maas-diff: (.+) -->")
+_MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=[A-Za-z0-9])")
+"""An image's digest stays as it is, to be copied."""
 _AUTHOR = "github-actions[bot]"
 
 
@@ -23,12 +27,20 @@ def texts(folder: Path) -> dict[str, str]:
     for path in sorted(folder.iterdir())[:_MOST_STACKS]:
         if not _FILE.match(path.name) or path.is_symlink() or not path.is_file():
             continue
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = _MENTION.sub("@\u200b", path.read_text(encoding="utf-8", errors="replace"))
         marker = f"<!-- maas-diff: {path.stem} -->"
-        if not text.startswith(marker):
+        if not text.startswith(f"{marker}\n"):
             text = f"{marker}\n{text}"
         found[marker] = text[:_MOST_CHARACTERS]
     return found
+
+
+def gone(ours: dict[str, Any], told: dict[str, str]) -> dict[str, str]:
+    """What to write where a stack has a comment and nothing more is said of it: neither side has the stack now."""
+    if not told:  # the comparison itself did not work
+        return {}
+    stacks = {marker: found[1] for marker in ours.keys() - told.keys() if (found := _MARKER.fullmatch(marker))}
+    return {marker: f"{marker}\n### Stack `{stack}`: no changes\n" for marker, stack in stacks.items()}
 
 
 def pull_request(repository: Repository, head: str, sha: str) -> int | None:
@@ -52,11 +64,12 @@ def main(folder: Path) -> str:
         if each["user"]["login"] == _AUTHOR
     }
     done = {"written": 0, "updated": 0, "left": 0}
-    for marker, text in texts(folder).items():
+    told = texts(folder)
+    for marker, text in {**told, **gone(ours, told)}.items():
         known = ours.get(marker)
         if known is None:
             # A stack that does not change needs no comment, unless there is one that says it did.
-            if "no changes" in text.splitlines()[1]:
+            if "no changes" in text.split("\n", 2)[1]:
                 continue
             repository.call("POST", f"issues/{number}/comments", {"body": text})
             done["written"] += 1

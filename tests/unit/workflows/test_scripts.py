@@ -28,6 +28,7 @@ class GitHub:
         self.pulls: list[dict[str, Any]] = [{"number": 7, "head": {"sha": "new"}}]
         self.comments: list[dict[str, Any]] = []
         self.issues: list[dict[str, Any]] = []
+        self.deployments: list[dict[str, Any]] = []
         self.written: list[tuple[str, str, dict[str, Any]]] = []
         self.url = ""
 
@@ -36,6 +37,10 @@ class GitHub:
         if method != "GET":
             self.written.append((method, path, body))
             return {"number": 12}
+        if path == "actions/workflows/deploy.yml/runs":
+            asked = {key: values[0] for key, values in query.items()}
+            assert asked == {"branch": "main", "event": "push", "status": "success", "per_page": "1"}
+            return {"workflow_runs": self.deployments[:1]}
         found = {"pulls": self.pulls, "issues/7/comments": self.comments, "issues": self.issues}[path]
         page, size = int(query["page"][0]), int(query["per_page"][0])
         return found[(page - 1) * size : page * size]
@@ -138,6 +143,28 @@ def test_what_a_fork_may_have_put_into_the_folder_is_text_of_bounded_length(gith
     assert len(body["body"]) == 65_536
 
 
+def test_a_file_of_a_fork_that_says_nothing_or_calls_people_harms_nobody(github: GitHub, tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("", encoding="utf-8")
+    (tmp_path / "b.md").write_text("<!-- maas-diff: b -->", encoding="utf-8")
+    (tmp_path / "c.md").write_text(comment("c", "@someone @org/team\n@@ ~ x@sha256:1"), encoding="utf-8")
+    assert commented(github, tmp_path) == "3 written, 0 updated, 0 left"
+    said = github.written[-1][2]["body"]
+    assert "\n@@ ~ x@sha256:1\n" in said, "this calls nobody"
+    assert re.findall(r"(?<!\w)@\w", said) == []
+
+
+def test_a_stack_that_the_pull_request_no_longer_brings_is_told_as_unchanged(github: GitHub, tmp_path: Path) -> None:
+    github.comments = [
+        {"id": 201, "user": BOT, "body": comment("new", "stack added: 9 to create")},
+        {"id": 202, "user": BOT, "body": "another workflow's"},
+        {"id": 203, "user": {"login": "mallory"}, "body": comment("ocp", "forged")},
+    ]
+    assert commented(github, tmp_path) == "0 written, 0 updated, 0 left", "there is nothing to go by"
+    (tmp_path / "dev.md").write_text(comment("dev", "no changes"), encoding="utf-8")
+    assert commented(github, tmp_path) == "0 written, 1 updated, 0 left"
+    assert github.written == [("PATCH", "issues/comments/201", {"body": comment("new", "no changes")})]
+
+
 def test_an_older_run_does_not_write_over_a_newer_one(github: GitHub, tmp_path: Path) -> None:
     (tmp_path / "dev.md").write_text(comment("dev", "1 to change"), encoding="utf-8")
     github.pulls = [{"number": 7, "head": {"sha": "newer"}}]
@@ -185,6 +212,12 @@ def test_what_changes_is_deployed_in_the_order_of_promotion(
     diff = tmp_path / "diff.json"
     diff.write_text(json.dumps({"stacks": [{"stack": name, "status": each} for name, each in statuses.items()]}))
     assert github.run("stacks.py", '["dev", "ocp"]', asked, str(diff)) == f"stacks={json.dumps(expected)}"
+
+
+def test_what_changes_is_seen_against_the_last_deployment_that_went_through(github: GitHub) -> None:
+    assert github.run("deployed.py", GITHUB_REF_NAME="main") == "", "there was none: every stack is deployed"
+    github.deployments = [{"head_sha": "newest"}, {"head_sha": "older"}]
+    assert github.run("deployed.py", GITHUB_REF_NAME="main") == "newest"
 
 
 def test_a_stack_that_is_refused_or_not_deployed_stops_it(github: GitHub, tmp_path: Path) -> None:
