@@ -19,6 +19,7 @@ from cli.build_operators import CONFORMANCE_TOOLS
 from cli.console import Console
 from cli.exits import Exit
 from cli.paths import ROOT
+from cli.unchanged import fingerprint, has_passed, remember
 from sandbox.toolbox import cached_path
 from sandbox.tools.declarations import TOOLS
 
@@ -48,6 +49,8 @@ class Check:
     command: tuple[str, ...]
     shows_output: bool = False
     """Whether its output belongs on the terminal also when all is well, as it comes."""
+    by_sources: bool = False
+    """Whether our sources and their settings alone decide: it is not run again on those that it has passed on."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def plan(*, fast: bool, operators: bool) -> list[Group]:
         ),
         Group(
             (
-                Check("basedpyright", (*_PYTHON, "basedpyright")),
+                Check("basedpyright", (*_PYTHON, "basedpyright"), by_sources=True),
                 Check(
                     "pytest: unit and program",
                     # A file's tests share what they record: they stay together. In the order of the files, which begins
@@ -187,20 +190,27 @@ def failures(group: Group, console: Console) -> list[str]:
     """Run the checks of a group side by side; returns the titles of those that failed, and says why they did."""
     console.note(f"{group.title} (usually {group.usually_seconds:.0f} s)")
     failed: list[str] = []
+    fingerprints = {check.title: fingerprint(check.command) for check in group.checks if check.by_sources}
+    done = {title for title, found in fingerprints.items() if has_passed(title, found)}
+    for title in sorted(done):
+        console.note(f"{title} has passed on exactly these sources.")
+    due = [check for check in group.checks if check.title not in done]
     with ExitStack() as stack:
-        quiet = [(check, *stack.enter_context(_started(check))) for check in group.checks if not check.shows_output]
+        quiet = [(check, *stack.enter_context(_started(check))) for check in due if not check.shows_output]
         failed += [
             check.title
-            for check in group.checks
+            for check in due
             if check.shows_output and subprocess.run(check.command, cwd=ROOT, check=False).returncode != 0  # noqa: S603 - our own words
         ]
         for check, process, output in quiet:
-            if len(quiet) < len(group.checks) and process.poll() is None:
+            if len(quiet) < len(due) and process.poll() is None:
                 console.note(f"{check.title} is still at work ...")
             if process.wait() != 0:
                 failed.append(check.title)
                 output.seek(0)
                 console.error(f"{output.read().rstrip()}\n{check.title} failed.")
+            elif check.by_sources and fingerprint(check.command) == fingerprints[check.title]:
+                remember(check.title, fingerprints[check.title])
     return failed
 
 

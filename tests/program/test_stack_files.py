@@ -11,7 +11,7 @@ from tests.stackfiles import layouts, spoilt, stacks
 _SPOILT_FOR_EACH = 18
 
 
-@settings(max_examples=12, phases=[Phase.generate])
+@settings(max_examples=8, phases=[Phase.generate])
 @given(sections=stacks(), data=st.data())
 def test_whatever_users_write_it_works_or_is_refused_with_its_place(
     sections: dict[str, Any], data: st.DataObject

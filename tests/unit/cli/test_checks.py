@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from cli import checks
 from cli.checks import Check, Group, failures
 from cli.console import Console
 from cli.exits import Exit
+from cli.unchanged import fingerprint, has_passed
 
 WAIT_FOR_THE_OTHER = """
 import pathlib, sys, time
@@ -49,6 +51,74 @@ def test_what_a_failed_check_says_is_told_whole_and_in_its_own_order(
     numbers = [line for line in said.err.splitlines() if line.isdigit()]
     assert numbers == [str(number) for number in range(20000)]
     assert said.out.split() == ["dots"], "nothing of it comes between what the other one shows"
+
+
+@pytest.fixture
+def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A tree of sources, and a place for what is remembered of it."""
+    root = tmp_path / "tree"
+    for name in ("pyproject.toml", "requirements.lock", "cli/one.py", "stubs/two.pyi", ".venv/three.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    monkeypatch.setenv("MAAS_HOME", str(tmp_path / "home"))
+
+    def of_tree(command: Sequence[str]) -> str:
+        return fingerprint(command, root)
+
+    monkeypatch.setattr(checks, "fingerprint", of_tree)
+    return root
+
+
+COUNTED = (
+    "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write('.'); sys.exit(pathlib.Path(sys.argv[2]).exists())"
+)
+
+
+def times_run(tmp_path: Path, console: Console) -> int:
+    """How often a check by sources has run, after it was asked for once more; it fails where `broken` exists."""
+    count, broken = tmp_path / "count", tmp_path / "broken"
+    counted = (sys.executable, "-c", COUNTED, str(count), str(broken))
+    failures(Group((Check("types", counted, by_sources=True),), 1), console)
+    return len(count.read_text())
+
+
+def test_what_has_passed_on_the_same_sources_is_not_run_again(
+    sources: Path, tmp_path: Path, console: Console, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert [times_run(tmp_path, console) for _ in range(2)] == [1, 1]
+    assert "types has passed on exactly these sources." in capfd.readouterr().err
+    (sources / ".venv" / "three.py").write_text("as installed from the lock")
+    assert times_run(tmp_path, console) == 1
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "requirements.lock", "cli/one.py", "stubs/two.pyi", "cli/new.py"])
+def test_it_is_run_again_when_anything_that_it_reads_is_another(
+    name: str, sources: Path, tmp_path: Path, console: Console
+) -> None:
+    times_run(tmp_path, console)
+    (sources / name).write_text("another")
+    assert times_run(tmp_path, console) == 2
+
+
+def test_what_has_failed_is_run_again(sources: Path, tmp_path: Path, console: Console) -> None:
+    assert sources.is_dir()
+    (tmp_path / "broken").touch()
+    assert [times_run(tmp_path, console) for _ in range(2)] == [1, 2]
+    (tmp_path / "broken").unlink()
+    assert [times_run(tmp_path, console) for _ in range(2)] == [3, 3]
+
+
+def test_sources_that_change_while_it_runs_have_not_passed(sources: Path, console: Console) -> None:
+    edits = (
+        sys.executable,
+        "-c",
+        f"import pathlib; pathlib.Path({str(sources / 'cli/one.py')!r}).write_text('edited')",
+    )
+    check_of_edits = Check("types", edits, by_sources=True)
+    failures(Group((check_of_edits,), 1), console)
+    assert not has_passed("types", checks.fingerprint(edits))
+    (sources / "cli/one.py").write_text("cli/one.py")
+    assert not has_passed("types", checks.fingerprint(edits)), "nor those of before"
 
 
 def test_a_check_that_passes_says_nothing(console: Console, capfd: pytest.CaptureFixture[str]) -> None:
