@@ -652,8 +652,10 @@ def token(  # noqa: PLR0913, PLR0917 - its options
         str, typer.Option("--reach", help="Where the issuer is reached from here, such as http://127.0.0.1:8080.")
     ] = "",
     ca: Annotated[Path | None, typer.Option("--ca", help="PEM of the CA to trust, in place of the system's.")] = None,
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for a sign-in in a browser.")] = 300.0,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds for each question to the issuer.")] = 30.0,
+    wait: Annotated[float, typer.Option("--wait", min=1, help="Seconds to wait for a sign-in in a browser.")] = 300.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds for each question to the issuer.")
+    ] = 30.0,
     *,
     show: Annotated[bool, typer.Option("--show", help="Print the token, alone, on stdout.")] = False,
     json_: Json = False,

@@ -2,11 +2,14 @@
 
 import asyncio
 import base64
+import re
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -16,6 +19,7 @@ from cli.stackfile import SANDBOX, mapping
 from cli.target import ambient_kubeconfig
 from cli.token.provider import Claims, Client, Provider, claims
 from components.keycloak import PASSWORD, user_secret
+from components.policies.identities import TOKEN_USER
 from config.keycloak import ISSUER
 from config.problems import closest, one_of
 from config.settings import Settings
@@ -70,16 +74,34 @@ def get(wanted: Wanted, tell: Callable[[str, str], None]) -> Given:
     Raises:
         MaasError: There is no such provider or user, or it gives no token.
     """
+    if wanted.flow not in FLOWS:
+        raise MaasError(f"--flow {wanted.flow}: none of {', '.join(FLOWS)}.", code=Exit.USAGE)
     settings, _ = load(wanted.stack)
     name, issuer = _issuer(settings, wanted)
     client = Client(wanted.client or next(iter(issuer.clients), ""), wanted.client_secret)
     if not client.id:
         raise MaasError("Which application asks? Say --client-id.", code=Exit.USAGE)
-    verify = str(wanted.ca) if wanted.ca else True
-    with httpx.Client(timeout=wanted.timeout, verify=verify, follow_redirects=False) as http:
+    _require_address(wanted.reach)
+    with httpx.Client(timeout=wanted.timeout, verify=_trusted(wanted.ca), follow_redirects=False) as http:
         provider = Provider.discover(issuer.issuer_url, http, wanted.reach)
         token = _token(settings, name, provider, client, wanted, tell)
     return judged(token, name, issuer, settings, time.time())
+
+
+def _require_address(reach: str) -> None:
+    parts = urlsplit(reach)
+    if reach and (parts.scheme not in {"http", "https"} or not parts.netloc):
+        raise MaasError(f"--reach {reach}: no http:// or https:// address.", code=Exit.USAGE)
+
+
+def _trusted(ca: Path | None) -> ssl.SSLContext | bool:
+    """What a provider's certificate has to come from: the authorities of a file, or those of the system."""
+    if ca is None:
+        return True
+    try:
+        return ssl.create_default_context(cadata=ca.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # SSLError is one of the first, an encoding that is none of the second
+        raise MaasError(f"{ca}: no certificates to be read (PEM).", code=Exit.USAGE) from None
 
 
 def _token(  # noqa: PLR0913, PLR0917 - what a token is made of
@@ -103,8 +125,6 @@ def _token(  # noqa: PLR0913, PLR0917 - what a token is made of
 
 
 def _flow(wanted: Wanted, name: str, provider: Provider) -> str:
-    if wanted.flow not in FLOWS:
-        raise MaasError(f"--flow {wanted.flow}: none of {', '.join(FLOWS)}.", code=Exit.USAGE)
     if wanted.flow != "auto":
         return wanted.flow
     if wanted.user and (wanted.password or name == ISSUER):
@@ -162,6 +182,7 @@ def judged(token: str, name: str, issuer: Issuer, settings: Settings, now: float
     tiers = {issuer.groups[each] for each in groups if each in issuer.groups}
     tier = max(tiers, key=lambda each: settings.tiers[each].level) if tiers else issuer.default_tier
     expires = said.get("exp")
+    letters, longest = TOKEN_USER
     checks = {
         "It is no JWT: Authorino cannot read it.": not said,
         f"It is from {said.get('iss')}, which is another issuer.": bool(said) and said.get("iss") != issuer.issuer_url,
@@ -170,6 +191,8 @@ def judged(token: str, name: str, issuer: Issuer, settings: Settings, now: float
         f"It came by {_client(said)}, and none of {', '.join(issuer.clients)}.": bool(said)
         and bool(issuer.clients)
         and _client(said) not in issuer.clients,
+        f"Its claim {'.'.join(issuer.claims.user)} names no user: {letters}, at most {longest}.": bool(said)
+        and not _names_user(_claim(said, issuer.claims.user)),
         f"None of its groups ({', '.join(groups) or 'none'}) has a tier.": bool(said) and tier is None,
     }
     return Given(
@@ -180,6 +203,11 @@ def judged(token: str, name: str, issuer: Issuer, settings: Settings, now: float
         expires_in=int(expires - now) if isinstance(expires, int | float) else None,
         warnings=tuple(text for text, wrong in checks.items() if wrong),
     )
+
+
+def _names_user(value: object) -> bool:
+    letters, longest = TOKEN_USER
+    return isinstance(value, str) and len(value) <= longest and bool(re.fullmatch(f"[{letters}]+", value))
 
 
 def _client(said: Claims) -> str:

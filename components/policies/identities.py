@@ -36,7 +36,7 @@ _USER = "auth.identity.user.username"
 _ACCOUNT_PREFIX = "system:serviceaccount:"
 # No colon: what stands before it tells user ids of tokens from those of keys.
 _KEY_USER = ("A-Za-z0-9._@-", 128)
-_TOKEN_USER = ("A-Za-z0-9._@:|/+=-", 200)
+TOKEN_USER = ("A-Za-z0-9._@:|/+=-", 200)
 """Letters and length of user ids."""
 _TIMESTAMP = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
 _NOW = "string(timestamp(int(request.time.seconds)))"
@@ -88,7 +88,7 @@ def oidc_identity(settings: Settings, name: str, issuer: Issuer) -> dict[str, An
     trouble = [(f"!({issued})", WRONG_ISSUER), (f"!{meant}", WRONG_AUDIENCE)]
     if issuer.clients:
         trouble.append((f"!({client} in {cel_list(issuer.clients)})", WRONG_CLIENT))
-    trouble.append((f"!{_made_of(user, *_TOKEN_USER)}", NO_USER))
+    trouble.append((f"!{_made_of(user, *TOKEN_USER)}", NO_USER))
     return _overrides(
         settings,
         source=cel_string(f"oidc:{name}"),

@@ -29,9 +29,12 @@ class IdentityProvider:
     refuses: str = ""
     """What the user's browser ends with instead."""
     device: bool = True
+    found: int = 0
+    """How often its settings were read."""
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list[tuple[str, dict[str, str]]])
 
     def metadata(self) -> dict[str, Any]:
+        self.found += 1
         found = {"issuer": self.issuer, "token_endpoint": f"{self.issuer}/token"}
         return found | ({"device_authorization_endpoint": f"{self.issuer}/device"} if self.device else {})
 

@@ -120,6 +120,28 @@ def test_without_a_password_a_secret_and_a_browser_it_says_what_to_do(monkeypatc
         )
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--flow", "magic"], "--flow magic: none of auto"),
+        (["--reach", "127.0.0.1:8080"], "--reach 127.0.0.1:8080: no http:// or https:// address"),
+        (["--reach", "http://"], "--reach http://: no http:// or https:// address"),
+        (["--ca", "nowhere.pem"], "nowhere.pem: no certificates to be read (PEM)"),
+        (["--ca", "pyproject.toml"], "pyproject.toml: no certificates to be read (PEM)"),
+        (["--ca", "docs"], "docs: no certificates to be read (PEM)"),
+        (["--timeout", "-1"], "--timeout"),
+        (["--wait", "-1"], "--wait"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_before_anybody_is_asked(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with serving() as provider:
+        assert says in run(monkeypatch, provider, *words, code=2).stderr
+        assert provider.found == 0
+
+
 def test_an_issuer_inside_of_the_cluster_is_reached_another_way_and_stays_the_same_issuer() -> None:
     with serving() as provider, httpx.Client(timeout=5) as http:
         reach = provider.issuer.removesuffix("/realms/maas")
@@ -155,6 +177,9 @@ def test_what_speaks_for_another_issuer_or_is_no_provider_is_refused() -> None:
         ({"aud": "account"}, "It is for account, and none of maas"),
         ({"azp": "other"}, "It came by other"),
         ({"groups": ["staff"]}, "None of its groups (staff) has a tier"),
+        ({"sub": None}, "Its claim sub names no user"),
+        ({"sub": "a b"}, "Its claim sub names no user"),
+        ({"sub": "u" * 201}, "Its claim sub names no user"),
     ],
 )
 def test_it_says_why_the_gateway_would_refuse_a_token(changes: dict[str, Any], says: str) -> None:
