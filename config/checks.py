@@ -47,7 +47,8 @@ def each_key_has_a_user(users: Users, api_keys: ApiKeys) -> Iterator[Problem]:
     """A key without a user would authenticate nobody."""
     for name in api_keys:
         if name not in users:
-            yield Problem(f"maas:apiKeys.{name}", HIDDEN, "no such user", one_of(users), closest(name, users))
+            fix = closest(name, users) or f"./maas keys revoke {name}, with --stack"
+            yield Problem(f"maas:apiKeys.{name}", HIDDEN, "no such user", one_of(users), fix)
 
 
 def each_key_is_for_one_user(api_keys: ApiKeys) -> Iterator[Problem]:

@@ -42,6 +42,7 @@ def create(  # noqa: PLR0913, PLR0917 - its options
     name: Name = "sandbox",
     tier: Annotated[str, typer.Option("--tier", help="Make users that do not exist, in this tier.")] = "",
     team: Annotated[str, typer.Option("--team", help="Team of a new user.")] = "",
+    cost_centre: Annotated[str, typer.Option("--cost-centre", help="Who pays for a new user.")] = "",
     models: Annotated[
         list[str] | None, typer.Option("--models", help="A model that a new user may call; can be repeated.")
     ] = None,
@@ -58,7 +59,7 @@ def create(  # noqa: PLR0913, PLR0917 - its options
     def work() -> None:
         from cli.keys import commands  # noqa: PLC0415
 
-        entry: dict[str, Any] = {"tier": tier, "team": team, "kind": kind, "models": models}
+        entry: dict[str, Any] = {"tier": tier, "team": team, "costCentre": cost_centre, "kind": kind, "models": models}
         with _opened(stack, name) as store:
             given = {key: value for key, value in entry.items() if value}
             made = commands.create(store, users, given, expires, shown=show)
@@ -93,6 +94,9 @@ def rotate(  # noqa: PLR0913 - its options
     grace: Annotated[str, typer.Option("--grace", help="How long the present key stays valid, such as 24h; or 0.")] = (
         "24h"
     ),
+    expires: Annotated[
+        str, typer.Option("--expires", help="When the new key ends, or never; default: when the present one would.")
+    ] = "",
     *,
     at_once: Annotated[bool, typer.Option("--at-once", help="End a key of an earlier rotation, too.")] = False,
     show: Show = False,
@@ -104,7 +108,7 @@ def rotate(  # noqa: PLR0913 - its options
         from cli.keys import commands  # noqa: PLC0415
 
         with _opened(stack, name) as store:
-            made = commands.rotate(store, users, grace, at_once=at_once, shown=show)
+            made = commands.rotate(store, users, grace, expires, at_once=at_once, shown=show)
         _made(made, "rotated", stack, name, show=show, as_json=json_)
 
     guarded(work)
@@ -136,7 +140,8 @@ def revoke(  # noqa: PLR0913 - its options
             _print({"revoked": gone})
         else:
             typer.echo("\n".join(f"revoked {each}" for each in gone) or "Nothing to revoke.")
-            _next(stack, name)
+            if gone:
+                _next(stack, name)
 
     guarded(work)
 
@@ -192,7 +197,8 @@ def import_(  # noqa: PLR0913, PLR0917 - its options
             _print({"imported": changed, "same": same})
         else:
             typer.echo(f"Imported the keys of {len(changed)} users; {len(same)} had them already.")
-            _next(stack, name)
+            if changed:
+                _next(stack, name)
 
     guarded(work)
 
@@ -242,6 +248,7 @@ def _opened(stack: str, name: str) -> Generator["Store"]:
 
 def _made(made: "Book", what: str, stack: str, name: str, *, show: bool, as_json: bool) -> None:  # noqa: PLR0913
     from cli.keys.book import fingerprint  # noqa: PLC0415
+    from cli.keys.store import options_for  # noqa: PLC0415
 
     users: dict[str, dict[str, str | None]] = {}
     for user, (key, *older) in made.items():
@@ -259,18 +266,14 @@ def _made(made: "Book", what: str, stack: str, name: str, *, show: bool, as_json
         if show:
             typer.echo(about["key"])
     if not show:
-        typer.echo(f"Hand it over: ./maas keys show-once {next(iter(users))}{_where(stack, name)}")
+        typer.echo(f"Hand it over: ./maas keys show-once {next(iter(users))}{options_for(stack, name)}")
         _next(stack, name)
 
 
 def _next(stack: str, name: str) -> None:
-    typer.echo(f"On the cluster after: ./maas up{_where(stack, name)}")
+    from cli.keys.store import options_for  # noqa: PLC0415
 
-
-def _where(stack: str, name: str) -> str:
-    if stack == "sandbox":
-        return "" if name == "sandbox" else f" --name {name}"
-    return f" --stack {stack}"
+    typer.echo(f"On the cluster after: ./maas up{options_for(stack, name)}")
 
 
 def _format(form: str) -> Any:  # noqa: ANN401 - imported late, so that help is quick

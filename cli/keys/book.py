@@ -50,19 +50,26 @@ def dumped(book: Book) -> str:
     return json.dumps({user: [_plain(key) for key in keys] for user, keys in sorted(book.items())})
 
 
-def created(book: Book, users: Mapping[str, Key]) -> Book:
+def created(book: Book, users: Mapping[str, Key], where: str = "") -> Book:
     """The keys with a first one for each of some users.
+
+    Args:
+        book: the keys.
+        users: the key of each.
+        where: the options that a command needs for this stack, such as ` --stack dev`; here and below.
 
     Raises:
         MaasError: One of them has keys already.
     """
     if taken := sorted(book.keys() & users.keys()):
-        message = f"{', '.join(taken)}: has a key already. A new one in its place: ./maas keys rotate {taken[0]}"
+        message = f"{', '.join(taken)}: has a key already. A new one in its place: ./maas keys rotate {taken[0]}{where}"
         raise MaasError(message, code=Exit.USAGE)
     return {**book, **{user: (key,) for user, key in users.items()}}
 
 
-def rotated(book: Book, users: Mapping[str, Key], grace: timedelta, now: datetime, *, at_once: bool = False) -> Book:
+def rotated(  # noqa: PLR0913 - what a rotation is made of
+    book: Book, users: Mapping[str, Key], grace: timedelta, now: datetime, where: str = "", *, at_once: bool = False
+) -> Book:
     """The keys with a new one for each of some users; the present one stays valid for a while longer.
 
     Args:
@@ -70,18 +77,20 @@ def rotated(book: Book, users: Mapping[str, Key], grace: timedelta, now: datetim
         users: the new key of each.
         grace: how long the present key stays valid; with none, it ends now.
         now: the present.
+        where: see `created`.
         at_once: end a key of an earlier rotation that is still valid.
 
     Raises:
         MaasError: A user has no key, or one of an earlier rotation that is still valid.
     """
-    _require(book, users)
+    _require(book, users, where)
     waiting = [user for user in sorted(users) if len(_valid(book[user], now)) >= KEYS_MOST]
     if waiting and not at_once:
         until = book[waiting[0]][-1].expires or "revoked"
         raise MaasError(
             f"{', '.join(waiting)}: the key before the present one is still valid (until {until}), and there are "
-            f"{KEYS_MOST} at most. End it: ./maas keys revoke {waiting[0]} --previous, or rotate with --at-once.",
+            f"{KEYS_MOST} at most. End it: ./maas keys revoke {waiting[0]} --previous{where}, or rotate with "
+            "--at-once.",
             code=Exit.USAGE,
         )
     until = _text(now + grace)
@@ -94,13 +103,13 @@ def rotated(book: Book, users: Mapping[str, Key], grace: timedelta, now: datetim
     return result
 
 
-def revoked(book: Book, users: Mapping[str, str | None]) -> Book:
+def revoked(book: Book, users: Mapping[str, str | None], where: str = "") -> Book:
     """The keys without those of some users: all of them, or the one with a fingerprint that begins so.
 
     Raises:
         MaasError: A user has no key, or none or several with such a fingerprint.
     """
-    _require(book, users)
+    _require(book, users, where)
     result = dict(book)
     for user, start in users.items():
         gone = [key for key in book[user] if fingerprint(key).startswith(start or "")]
@@ -122,30 +131,30 @@ def without_expired(book: Book, now: datetime, ends: Mapping[str, str | None] | 
     return {user: keys for user, keys in kept.items() if keys}
 
 
-def previous(book: Book, user: str) -> str:
+def previous(book: Book, user: str, where: str = "") -> str:
     """The fingerprint of a user's key before the present one.
 
     Raises:
         MaasError: There is none.
     """
-    _require(book, {user: None})
+    _require(book, {user: None}, where)
     if len(book[user]) < KEYS_MOST:
         raise MaasError(f"{user} has one key only: there is no previous one.", code=Exit.USAGE)
     return fingerprint(book[user][1])
 
 
-def given_out(book: Book, user: str, *, again: bool = False) -> tuple[Key, Book]:
+def given_out(book: Book, user: str, where: str = "", *, again: bool = False) -> tuple[Key, Book]:
     """A user's present key, and the keys with the mark that it has been given out.
 
     Raises:
         MaasError: The user has no key; or it has been given out, and `again` is off.
     """
-    _require(book, {user: None})
+    _require(book, {user: None}, where)
     key, *others = book[user]
     if key.shown and not again:
         raise MaasError(
-            f"The key of {user} has been shown already. If it was lost: ./maas keys rotate {user}. To see it again "
-            "all the same: --again.",
+            f"The key of {user} has been shown already. If it was lost: ./maas keys rotate {user}{where}. To see it "
+            "again all the same: --again.",
             code=Exit.USAGE,
         )
     return key, {**book, user: (key.model_copy(update={"shown": True}), *others)}
@@ -185,7 +194,7 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _require(book: Book, users: Mapping[str, object]) -> None:
+def _require(book: Book, users: Mapping[str, object], where: str) -> None:
     if unknown := sorted(users.keys() - book.keys()):
-        message = f"{', '.join(unknown)}: no key. Make one: ./maas keys create {unknown[0]}"
+        message = f"{', '.join(unknown)}: no key. Make one: ./maas keys create {unknown[0]}{where}"
         raise MaasError(message, code=Exit.USAGE)

@@ -14,7 +14,7 @@ def shown_rows(rows: list[Row], stack: str) -> Table:
     for row in rows:
         table.add_row(
             row.user,
-            row.tier,
+            "no such user" if row.tier is None else row.tier,
             row.team,
             str(len(row.keys)),
             "\n".join(each.fingerprint for each in row.keys),

@@ -73,6 +73,8 @@ class Store:
     settings: Settings
     """The stack's settings, without its keys."""
     book: Book
+    where: str
+    """What a command for these keys has more than its name and its users; see `options_for`."""
     _values: Mapping[str, str]
     _session: Session
     _root: Path
@@ -144,9 +146,16 @@ def opened(stack: str, sandbox: str, reporter: Reporter, root: Path = ROOT) -> G
                     settle(session, unsettled)
                 config = mapping(read(stack_file(stack, folder)).get("config"))
                 book = _read(session, full_keys(config, target.project))
-                yield Store(stack, settings, book, values, session, root)
+                yield Store(stack, settings, book, options_for(stack, sandbox), values, session, root)
             except CommandError as error:
                 raise MaasError(_cannot(stack, error)) from None
+
+
+def options_for(stack: str, sandbox: str) -> str:
+    """The options that make a command one for a stack and not for another, with a space before."""
+    if stack == SANDBOX:
+        return "" if sandbox == SANDBOX else f" --name {sandbox}"
+    return f" --stack {stack}"
 
 
 def current_key(stack: str, user: str, reporter: Reporter, root: Path = ROOT) -> str | None:

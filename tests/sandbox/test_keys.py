@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import secrets
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,15 @@ def brought_up(tree: Tree, said: list[str]) -> set[tuple[str, str]]:
 
 
 def test_keys_are_made_rotated_revoked_and_end_on_the_cluster_as_they_do_in_the_stack(
-    tree: Tree, said: list[str]
+    tree: Tree, said: list[str], tmp_path: Path
 ) -> None:
     [(name, first)] = secrets_of(tree, "user000").items()
     keys(tree, said, "rotate", "user000", "--grace", "1h")
     keys(tree, said, "revoke", "user001")
     keys(tree, said, "revoke", "user002")
-    keys(tree, said, "create", "user002", "--expires", "2020-01-01")
+    ended_keys = tmp_path / "ended.csv"
+    ended_keys.write_text(f"user,key,expires\nuser002,{secrets.token_urlsafe(32)},2020-01-01\n")
+    keys(tree, said, "import", str(ended_keys))
     keys(tree, said, "create", "new-user", "--tier", "premium", "--kind", "program")
     ops = brought_up(tree, said)
     assert {each for each in ops if "user002" not in each[1]} == {

@@ -79,10 +79,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def test_a_new_user_and_its_key_are_all_that_changes_in_the_stack_file(project: Project) -> None:
     before = project.text()
-    result = project.run("create", "zoe", "--stack", "dev", "--tier", "free", "--team", "search", "--kind", "program")
+    about = ("--tier", "free", "--team", "search", "--kind", "program", "--cost-centre", "4711")
+    result = project.run("create", "zoe", "--stack", "dev", *about)
     added = [line for line in project.text().splitlines() if line not in before.splitlines()]
     assert [line.split(":")[0].strip() for line in added] == ["zoe", "maas", "secure", "encryptionsalt"]
-    assert "    zoe:          {tier: free, team: search, kind: program}" in added
+    assert '    zoe:          {tier: free, team: search, costCentre: "4711", kind: program}' in added
     assert project.kept()["zoe"][0]["key"] not in result.output
     assert "show-once zoe --stack dev" in result.output
     assert "./maas up --stack dev" in result.output
@@ -134,14 +135,68 @@ def test_rotation_and_revocation_as_the_list_shows_them(project: Project) -> Non
 def test_expired_keys_of_all_users_are_cleared_away_and_nothing_is_written_when_there_are_none(
     project: Project,
 ) -> None:
-    project.run("create", "freeuser1", "--stack", "dev", "--expires", "2020-01-01")
+    keys = f"user,key,expires\nfreeuser1,{'f' * 40},2020-01-01\n"
+    project.run("import", "-", "--stack", "dev", stdin=keys)
     project.run("create", "premiumuser1", "--stack", "dev")
     assert "ended 2020" in project.run("list", "--stack", "dev").stdout
     project.run("revoke", "--expired", "--stack", "dev")
     assert project.kept().keys() == {"premiumuser1"}
     before = project.text()
-    assert "Nothing to revoke" in project.run("revoke", "--expired", "--stack", "dev").stdout
+    assert project.run("revoke", "--expired", "--stack", "dev").stdout == "Nothing to revoke.\n"
     assert project.text() == before
+
+
+def test_a_rotated_key_ends_when_the_one_before_it_would_have_unless_another_end_is_said(project: Project) -> None:
+    def ends() -> list[str | None]:
+        return [key.get("expires") for key in project.kept()["freeuser1"]]
+
+    project.run("create", "freeuser1", "--stack", "dev", "--expires", "2099-01-01")
+    project.run("rotate", "freeuser1", "--stack", "dev", "--grace", "0")
+    assert ends() == ["2099-01-01T23:59:59Z"]
+    project.run("rotate", "freeuser1", "--stack", "dev", "--grace", "0", "--expires", "2098-01-01")
+    assert ends() == ["2098-01-01T23:59:59Z"]
+    project.run("rotate", "freeuser1", "--stack", "dev", "--grace", "0", "--expires", "never")
+    assert ends() == [None]
+
+
+def test_no_key_is_made_that_would_be_over_already(project: Project) -> None:
+    keys = f"user,key,expires\nfreeuser1,{'f' * 40},2020-01-01\n"
+    project.run("import", "-", "--stack", "dev", stdin=keys)
+    before = project.text()
+    said = project.run("rotate", "freeuser1", "--stack", "dev", code=2).stderr
+    assert "freeuser1: the present key ended at 2020-01-01T23:59:59Z" in said
+    assert "--expires never" in said
+    for words in (["create", "premiumuser1"], ["create", "zoe", "--tier", "free"], ["rotate", "freeuser1"]):
+        said = project.run(*words, "--stack", "dev", "--expires", "2020-01-01", code=2).stderr
+        assert "--expires 2020-01-01: that is over already" in said
+    assert project.text() == before
+    path = project.folder / "Pulumi.dev.yaml"
+    path.write_text(before.replace("team: search}", "team: search, expires: 2020-01-01}"))
+    assert "maas:users.premiumuser1.expires" in project.run("create", "premiumuser1", "--stack", "dev", code=2).stderr
+
+
+def test_a_key_of_a_user_that_was_taken_out_is_listed_and_can_be_revoked(project: Project) -> None:
+    project.run("create", "zoe", "--tier", "free", "--stack", "dev")
+    path = project.folder / "Pulumi.dev.yaml"
+    path.write_text("".join(line for line in project.text().splitlines(keepends=True) if "    zoe:" not in line))
+    assert "no such user" in project.run("list", "--stack", "dev").stdout
+    assert "./maas keys revoke zoe" in project.run("create", "freeuser1", "--stack", "dev", code=3).stderr
+    project.run("revoke", "zoe", "--stack", "dev")
+    assert project.kept() == {}
+
+
+def test_a_command_that_is_told_is_for_the_same_stack(project: Project) -> None:
+    project.run("create", "freeuser1", "--stack", "dev", "--show")
+    project.run("rotate", "freeuser1", "--stack", "dev", "--show")
+    for words in (
+        ["create", "freeuser1"],
+        ["rotate", "freeuser1"],
+        ["rotate", "premiumuser1"],
+        ["revoke", "premiumuser1"],
+        ["show-once", "freeuser1"],
+    ):
+        said = project.run(*words, "--stack", "dev", code=2).stderr.replace("\n", " ")
+        assert said.count("./maas keys") == said.count("--stack dev") == 1, said
 
 
 @pytest.mark.parametrize(
@@ -153,7 +208,11 @@ def test_expired_keys_of_all_users_are_cleared_away_and_nothing_is_written_when_
         (["create", "Zoe", "--tier", "free"], "not a DNS label"),
         (["create", "freeuser1", "--expires", "soon"], "allowed: a date"),
         (["rotate", "freeuser1"], "./maas keys create freeuser1"),
-        (["rotate", "freeuser1", "--grace", "7d"], "--grace 7d"),
+        (["rotate", "frieuser1"], "Did you mean freeuser1?"),
+        (["show-once", "frieuser1"], "Did you mean freeuser1?"),
+        (["revoke", "frieuser1"], "Did you mean freeuser1?"),
+        (["rotate", "freeuser1", "--grace", "7d"], "for a week, 168h"),
+        (["rotate", "freeuser1", "--grace=-5h"], "--grace -5h: not a length of time; allowed: whole numbers"),
         (["revoke"], "or --expired"),
         (["revoke", "freeuser1", "--expired"], "or --expired"),
         (["list", "--stack", "nowhere"], "Stack files in"),
@@ -205,11 +264,25 @@ def test_an_import_that_would_replace_a_key_or_make_a_user_of_no_tier_changes_no
     keys = json.dumps({"freeuser1": "f" * 40, "zoe": "z" * 40})
     result = project.run("import", "-", "--stack", "dev", stdin=keys, code=2)
     assert "freeuser1: has another key already" in result.stderr
+    assert "./maas up" not in result.output
     assert "zoe: no such user" in result.stderr
     assert "ffff" not in result.output
     assert project.text() == before
     project.run("import", "-", "--stack", "dev", "--tier", "free", "--replace", stdin=keys)
     assert project.kept()["freeuser1"][0]["key"] == "f" * 40
+
+
+def test_an_import_brings_another_end_of_the_same_key_only_where_it_may_replace(project: Project) -> None:
+    def imported(expires: str, *words: str, code: int = 0) -> Result:
+        keys = f"user,key,expires\nfreeuser1,{'f' * 40},{expires}\n"
+        return project.run("import", "-", "--stack", "dev", *words, stdin=keys, code=code)
+
+    imported("")
+    assert imported("").stdout == "Imported the keys of 0 users; 1 had them already.\n"
+    assert "freeuser1: has this key already, with another end" in imported("2099-01-01", code=2).stderr
+    imported("2099-01-01", "--replace")
+    assert project.kept()["freeuser1"][0]["expires"] == "2099-01-01T23:59:59Z"
+    assert "freeuser1: expires: tomorrow: not a point in time" in imported("tomorrow", code=2).stderr
 
 
 def test_the_sandboxs_keys_are_with_its_state_and_its_users_in_the_tracked_file(
