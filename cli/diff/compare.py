@@ -8,8 +8,10 @@ from enum import StrEnum
 from cli.diff import effects, notes, security
 from cli.diff.changes import Action, Change, changes, counts
 from cli.diff.meaning import meaning, said
-from cli.diff.snapshot import Snapshot
+from cli.diff.snapshot import Item, Snapshot
 from cli.diff.words import count
+from cli.stackfile import mapping
+from policy.rules.resource import entries
 
 _WHAT_GOES = {
     "Namespace": "with everything in it",
@@ -79,12 +81,16 @@ def compare(stack: str, before: Snapshot | None, after: Snapshot | None) -> Stac
         words = f"what it has after the change: {count(len(after.items), 'resource')}"
         return StackDiff(stack, "base refused", summary=[words], problem=before.refused)
     old, new = before or Snapshot(stack), after or Snapshot(stack)
+    if after is None:
+        left = (
+            f"what it deployed stays on the cluster ({count(len(old.items), 'resource')}): "
+            f"`./maas destroy --stack {stack}` takes it away, where the file still is"
+        )
+        return StackDiff(stack, "removed", [left])
     found = changes(old, new)
-    if before is None or after is None:
-        status = "added" if before is None else "removed"
-        lines = [f"stack {status}: {count(len((after or old).items), 'resource')}"]
-        warnings = list(_warnings(old, new, found)) if after is None else []
-        return StackDiff(stack, status, lines, warnings, found, counts=counts(found))
+    if before is None:
+        lines = [f"stack added: {count(len(new.items), 'resource')}"]
+        return StackDiff(stack, "added", lines, list(_violations(old, new)), found, counts=counts(found))
     old, new = replace(old, settings=said(old, new)), replace(new, settings=said(new, old))
     restarting = effects.restarting(found, new)
     lines = meaning(old, new, restarting) + notes.version_lines(old, new, _text(old), _text(new))
@@ -102,13 +108,11 @@ def _text(snapshot: Snapshot) -> str:
 
 
 def _warnings(before: Snapshot, after: Snapshot, found: Sequence[Change]) -> Iterator[Warning]:
-    for level, rule, where, text in after.violations:
-        if (level, rule, where, text) not in before.violations:
-            yield Warning(Topic.POLICY, f"{rule} ({level}): {where}: {text}")
+    yield from _violations(before, after)
     yield from (Warning(Topic.SECURITY, line) for line in security.loosened(before, after, found))
     yield from (Warning(Topic.QUOTA, line) for line in effects.lost_quotas(before, after, found))
     yield from (Warning(Topic.REPLACED, line) for line in _replaced(found))
-    yield from (Warning(Topic.DELETED, line) for line in _deleted(found))
+    yield from (Warning(Topic.DELETED, line) for line in _deleted(found, after))
     for each in found:
         if each.action is Action.MOVE:
             text = (
@@ -118,6 +122,12 @@ def _warnings(before: Snapshot, after: Snapshot, found: Sequence[Change]) -> Ite
             yield Warning(Topic.MOVED, text)
 
 
+def _violations(before: Snapshot, after: Snapshot) -> Iterator[Warning]:
+    for level, rule, where, text in after.violations:
+        if (level, rule, where, text) not in before.violations:
+            yield Warning(Topic.POLICY, f"{rule} ({level}): {where}: {text}")
+
+
 def _replaced(found: Iterable[Change]) -> Iterator[str]:
     for each in found:
         if each.action is Action.REPLACE and each.item.kind not in _QUIET_ANEW:
@@ -125,8 +135,21 @@ def _replaced(found: Iterable[Change]) -> Iterator[str]:
             yield f"{each.item.title} ({', '.join(each.because)})" + (f": {words}" if words else "")
 
 
-def _deleted(found: Iterable[Change]) -> Iterator[str]:
+def _deleted(found: Iterable[Change], after: Snapshot) -> Iterator[str]:
+    answered = {place for item in after.items for place in _answered(item)}
     for each in found:
         if each.action is Action.DELETE:
             words = "stays on the cluster" if each.item.retained else _WHAT_GOES.get(each.item.kind)
+            if each.item.kind == "HTTPRoute" and _answered(each.item) <= answered:
+                words = "another one answers in its place"
             yield each.item.title + (f": {words}" if words else "")
+
+
+def _answered(item: Item) -> set[tuple[str, str]]:
+    """The hosts and paths of an HTTPRoute; nothing for anything else."""
+    if item.kind != "HTTPRoute":
+        return set()
+    spec = mapping(item.inputs.get("spec"))
+    matches = [match for rule in entries(spec.get("rules")) for match in entries(rule.get("matches"))]
+    paths = {str(mapping(match.get("path")).get("value", "/")) for match in matches} or {"/"}
+    return {(str(host), path) for host in spec.get("hostnames") or [""] for path in paths}

@@ -13,6 +13,9 @@ _LIMIT_POLICIES = {"RateLimitPolicy", "TokenRateLimitPolicy"}
 _SCALING = {"minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType", "autoScaling"}
 """Fields of a predictor that change how many pods there are, and no pod."""
 
+_OF_ANOTHER_VERSION = {"channel", "name", "source", "startingCSV"}
+"""Fields of a Subscription; its `config` makes the same version start anew, and not the limiter."""
+
 Limit = tuple[str, str]
 """Policy and limit: `llm/gateway-token-limits`, `free`."""
 
@@ -72,7 +75,14 @@ def lost_quotas(before: Snapshot, after: Snapshot, found: Iterable[Change]) -> l
             if gone:
                 lines.append(f"limit `{name}` of {policy} starts from zero: {word}")
                 break
+    lines += [
+        f"limit `{name}` of {policy} starts from zero: `{name.split('.')[0]}` has counted for it until now"
+        for policy, name in sorted(new.keys() - old.keys())
+        if (policy, name.split(".")[0]) in old
+    ]
     changed = list(found)
+    if _quota(before) and _quota(after) and _quota(before) != _quota(after):
+        lines.append(f"every counter starts from zero: routing.quota `{_quota(before)}` to `{_quota(after)}`")
     lines += [
         f"counters of {each.item.place} start from zero: its route is another one"
         for each in changed
@@ -89,13 +99,27 @@ def _limiter_lines(before: Snapshot, changed: Iterable[Change]) -> list[str]:
                 return ["every counter starts from zero: they are kept somewhere else"]
             if not _storage(each.before or each.after):
                 return ["every counter starts from zero: the limiter restarts, and has them in memory"]
-    was = mapping(before.settings.get("limiter")).get("storage", "memory")
-    restarts = [
-        each for each in changed if each.item.kind == "Release" and "kuadrant" in each.item.place and each.fields
-    ]
-    if restarts and was == "memory":
+    if mapping(before.settings.get("limiter")).get("storage", "memory") != "memory":
+        return []
+    if any(each.item.kind == "Kuadrant" and each.action in {Action.REPLACE, Action.DELETE} for each in changed):
+        return ["every counter starts from zero: the limiter goes with its Kuadrant, and has them in memory"]
+    if any(map(_is_another_kuadrant, changed)):
         return ["every counter may start from zero: another Kuadrant may restart the limiter, which has them in memory"]
     return []
+
+
+def _is_another_kuadrant(change: Change) -> bool:
+    """Whether another version of the operator comes with it, which may run the limiter in another way."""
+    if not any(each in change.item.metadata_name for each in ("kuadrant", "rhcl")):
+        return False
+    if change.item.kind == "Subscription":
+        return any(each.steps[-1] in _OF_ANOTHER_VERSION for each in change.fields)
+    return change.item.kind == "Release" and bool(change.fields)
+
+
+def _quota(snapshot: Snapshot) -> str:
+    """How far a counter reaches; empty where the revision cannot tell."""
+    return str(mapping(snapshot.settings.get("routing")).get("quota") or "")
 
 
 def _storage(item: Item | None) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from cli.diff.fields import ABSENT, Field, changed_fields
 from cli.diff.snapshot import Snapshot
-from cli.diff.words import count, figure, names, rate, rates_of, value_of
+from cli.diff.words import count, figure, models_of, names, rate, rates_of, value_of
 from cli.stackfile import mapping
 
 _LIMITS = (("requests", "requests"), ("tokens", "tokens"))
@@ -29,7 +29,8 @@ def meaning(before: Snapshot, after: Snapshot, restarting: Mapping[str, str]) ->
     for section in sorted({*old, *new}, key=_place):
         if old.get(section) != new.get(section):
             special = _SECTIONS.get(section)
-            lines += special(before, after) if special else _plainly(section, old.get(section), new.get(section))
+            values = old.get(section, ABSENT), new.get(section, ABSENT)
+            lines += special(before, after) if special else _plainly(section, *values)
     lines += _models(before, after, restarting)
     lines += _keys(before, after)
     return lines
@@ -76,7 +77,30 @@ def gpus(model: Mapping[str, Any]) -> int:
 
 def users_of(snapshot: Snapshot, tier: str) -> int:
     """How many users of the stack are in a tier."""
-    return Counter(user.get("tier") for user in _entries(snapshot, "users").values())[tier]
+    return _in(_entries(snapshot, "users"), tier)
+
+
+def people_in(snapshot: Snapshot, tier: str) -> str:
+    """Who is in a tier: those whom the stack names, counted, and who decides about others."""
+    identity = mapping(snapshot.settings.get("identity"))
+    accounts = mapping(mapping(identity.get("kubernetes")).get("accounts"))
+    issuers = {f"`{name}`": each for name, each in mapping(identity.get("oidc")).items() if tier in _tiers_of(each)}
+    in_keycloak = _in(mapping(identity.get("keycloak")).get("users"), tier)
+    parts = [count(users_of(snapshot, tier), "user")]
+    parts += [count(in_keycloak, "user of Keycloak", "users of Keycloak")] if in_keycloak else []
+    parts += [count(_in(accounts, tier), "service account")] if _in(accounts, tier) else []
+    parts += [f"whoever has a token of {', '.join(sorted(issuers))} for it"] if issuers else []
+    if mapping(identity.get("apiKeys")).get("backend") == "existing":
+        parts.append("whoever has a key of others for it")
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
+
+
+def _in(entries: object, tier: str) -> int:
+    return sum(mapping(each).get("tier") == tier for each in mapping(entries).values())
+
+
+def _tiers_of(issuer: Mapping[str, Any]) -> set[object]:
+    return {issuer.get("defaultTier"), *mapping(issuer.get("groups")).values()}
 
 
 _ORDER = ("domain", "cluster", "platform", "gateway", "tiers", "users")
@@ -122,10 +146,10 @@ def _tiers(before: Snapshot, after: Snapshot) -> list[str]:
     renamed = renamed_tiers(before, after)
     lines: list[str] = []
     for name in sorted({*old, *new}):
-        affected = count(users_of(after, name), "user")
+        affected = people_in(after, name)
         if name in renamed:
             to = renamed[name]
-            lines.append(f"tier `{name}` is called `{to}`; {count(users_of(after, to), 'user')} affected")
+            lines.append(f"tier `{name}` is called `{to}`; {people_in(after, to)} affected")
         elif name in renamed.values():
             continue
         elif name not in new:
@@ -139,28 +163,37 @@ def _tiers(before: Snapshot, after: Snapshot) -> list[str]:
 
 
 def _tier(old: Mapping[str, Any], new: Mapping[str, Any], affected: str) -> Iterator[str]:
-    for key, what in _LIMITS:
-        was, will = rates_of(old, key), rates_of(new, key)
-        if was == will:
-            continue
-        if was.keys() == will.keys() and was:
-            changed = [
-                f"{figure(was[window])} to {rate(will[window], what, window)}"
-                for window in was
-                if was[window] != will[window]
-            ]
-            yield f"{', '.join(changed)}; {affected} affected"
-        else:
-            yield f"{_allowance(old, key, what)} to {_allowance(new, key, what)}; {affected} affected"
-    for each in changed_fields(
-        {key: value for key, value in old.items() if key not in {"requests", "tokens"}},
-        {key: value for key, value in new.items() if key not in {"requests", "tokens"}},
-    ):
-        yield f"{each.path} {_from_to(each)}"
+    for model in ("", *models_of(old, new)):
+        where = f"on `{model}`: " if model else ""
+        for key, what in _LIMITS:
+            was, will = rates_of(old, key, model), rates_of(new, key, model)
+            if was != will and not (model and _is_the_tiers(old, new, key, model)):
+                yield f"{where}{_another_allowance(was, will, what)}; {affected} affected"
+    said = {"requests", "tokens", "models"}
+    old, new = ({key: value for key, value in each.items() if key not in said} for each in (old, new))
+    yield from (f"{each.path} {_from_to(each)}" for each in _told(old, new))
+
+
+def _is_the_tiers(old: Mapping[str, Any], new: Mapping[str, Any], key: str, model: str) -> bool:
+    """Whether a model has no limit of its own on either side, so that the tier's has been told of."""
+    return all(rates_of(each, key, model) == rates_of(each, key) for each in (old, new))
+
+
+def _another_allowance(was: Mapping[str, int], will: Mapping[str, int], what: str) -> str:
+    if was.keys() != will.keys() or not was:
+        return f"{_in_words(was, what)} to {_in_words(will, what)}"
+    return ", ".join(
+        f"{figure(limit)} to {rate(will[window], what, window)}"
+        for window, limit in was.items()
+        if limit != will[window]
+    )
 
 
 def _allowance(tier: Mapping[str, Any], key: str, what: str) -> str:
-    rates = rates_of(tier, key)
+    return _in_words(rates_of(tier, key), what)
+
+
+def _in_words(rates: Mapping[str, int], what: str) -> str:
     return " and ".join(rate(limit, what, window) for window, limit in rates.items()) or f"unlimited {what}"
 
 
@@ -201,7 +234,7 @@ def _models(before: Snapshot, after: Snapshot, restarting: Mapping[str, str]) ->
         elif name not in old:
             lines.append(f"model `{name}` added: {_model(new[name])}, at {addresses[1].get(name)}")
         else:
-            parts = [f"{each.path} {_from_to(each)}" for each in changed_fields(old[name], new[name])]
+            parts = [f"{each.path} {_from_to(each)}" for each in _told(old[name], new[name])]
             if name in restarting:
                 parts.append(f"restart ({restarting[name]})" if not parts else "restart")
             if addresses[0].get(name) != addresses[1].get(name) and same_domain:
@@ -236,7 +269,20 @@ def _keys(before: Snapshot, after: Snapshot) -> list[str]:
 
 
 def _plainly(path: str, before: object, after: object) -> list[str]:
-    return [f"{each.path}: {_from_to(each)}" for each in changed_fields(before, after, path)]
+    return [f"{each.path}: {_from_to(each)}" for each in _told(before, after, path)]
+
+
+def _told(before: object, after: object, path: str = "") -> list[Field]:
+    """The settings that differ, without those that come or go and say nothing."""
+    return [
+        each
+        for each in changed_fields(before, after, path)
+        if not (_is_nothing(each.before) and _is_nothing(each.after))
+    ]
+
+
+def _is_nothing(value: object) -> bool:
+    return value is ABSENT or value_of(value) == "nothing"
 
 
 def _from_to(each: Field) -> str:

@@ -16,6 +16,8 @@ MARKER = "<!-- maas-diff: {stack} -->"
 _MOST_CHARACTERS = 60_000
 """GitHub takes comments of 65,536 characters."""
 _MOST_FIELDS = 60
+_MOST_POINTS = 40
+_LONGEST_PROBLEM = 20_000
 _LONGEST_VALUE = 160
 _SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±", Action.DELETE: "-", Action.MOVE: ">"}
 _VERBS = {
@@ -29,6 +31,7 @@ _HEADLINES = {
     "unchanged": "no changes",
     "refused": "the configuration is refused",
     "base refused": "no comparison, as the base's configuration is refused",
+    "removed": "stack removed",
 }
 
 
@@ -37,20 +40,21 @@ def headline(diff: StackDiff) -> str:
     if diff.status in _HEADLINES:
         return _HEADLINES[diff.status]
     parts = [f"{number} {_VERBS[action]}" for action, number in diff.counts.items()]
-    return (f"stack {diff.status}: " if diff.status in {"added", "removed"} else "") + (
-        ", ".join(parts) or "no object changes"
-    )
+    return ("stack added: " if diff.status == "added" else "") + (", ".join(parts) or "no object changes")
 
 
 def markdown(diff: StackDiff, remarks: Sequence[str] = ()) -> str:
     """A comment of a pull request, short enough for one."""
     head = [MARKER.format(stack=diff.stack), f"### Stack `{diff.stack}`: {headline(diff)}", ""]
     if diff.problem:
-        head += ["```", _unfenced(diff.problem), "```", ""]
+        head += ["```", _unfenced(diff.problem[:_LONGEST_PROBLEM]), "```", ""]
     if diff.warnings:
-        head += [*(f"- ⚠️ **{each.topic.value}**: {_inline(each.text)}" for each in diff.warnings), ""]
+        for topic in dict.fromkeys(each.topic for each in diff.warnings):
+            texts = [each.text for each in diff.warnings if each.topic is topic]
+            head += _points(texts, f"⚠️ **{topic.value}**: ", diff.stack)
+        head.append("")
     if diff.summary:
-        head += [*(f"- {_inline(line)}" for line in diff.summary), ""]
+        head += [*_points(diff.summary, "", diff.stack), ""]
     if remarks:
         head += [*(f"> {_inline(each)}" for each in remarks), ""]
     text = _fitting("\n".join(head))
@@ -64,6 +68,16 @@ def markdown(diff: StackDiff, remarks: Sequence[str] = ()) -> str:
     if left_out:
         text += f"\n{count(left_out, 'object')} left out here: `./maas diff --stack {diff.stack}` shows all of it.\n"
     return text.rstrip("\n") + "\n"
+
+
+def _points(lines: Sequence[str], before: str, stack: str) -> list[str]:
+    """A list, so short that what comes after it is seen, too."""
+    shown = [f"- {before}{_inline(line)}" for line in lines[:_MOST_POINTS]]
+    more = len(lines) - len(shown)
+    return [
+        *shown,
+        *([f"- {before}{count(more, 'more', 'more')}: `./maas diff --stack {stack}` tells all"] if more else []),
+    ]
 
 
 def terminal(diff: StackDiff, remarks: Sequence[str] = ()) -> str:
@@ -131,7 +145,7 @@ def _by_layer(found: Iterable[Change]) -> Mapping[str, list[Change]]:
 def _markdown_layer(layer: str, found: Sequence[Change]) -> str:
     lines: list[str] = []
     for each in found:
-        lines.append(f"{_diff_sign(each)} {_SIGNS[each.action]} {each.item.title}")
+        lines.append(f"{_diff_sign(each)} {_SIGNS[each.action]} {_unfenced(each.item.title)}")
         for field in _shown_fields(each):
             lines += [_unfenced(line) for line in _field_lines(field)]
     body = "\n".join(lines)

@@ -1,15 +1,16 @@
 """What a change makes weaker: who may do more than before, and what is guarded less."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from cli.diff.changes import Action, Change
 from cli.diff.fields import ABSENT, Field, changed_fields
 from cli.diff.meaning import renamed_tiers
 from cli.diff.snapshot import Item, Snapshot
-from cli.diff.words import figure, rate, rates_of, value_of
+from cli.diff.words import count, figure, models_of, names, rate, rates_of, value_of
 from cli.stackfile import mapping
 from enforcement.limits import window_seconds
+from policy.rules.levels import RULES, Level, level_of
 
 _TLS = ("none", "self-signed", "service-ca", "cert-manager", "secret")
 """Modes, those that a stranger can trust last; the last two count as equal."""
@@ -29,7 +30,14 @@ def loosened(before: Snapshot, after: Snapshot, found: Iterable[Change]) -> list
     """Sentences on what is weaker than before; empty when nothing is."""
     old, new = before.settings, after.settings
     changed = list(found)
-    lines = [*_settings(old, new), *_tiers(before, after), *_users(old, new), *_models(old, new)]
+    lines = [
+        *_settings(old, new),
+        *_network(old, new),
+        *_rules(old, new),
+        *_tiers(before, after),
+        *_users(before, after),
+    ]
+    lines += [*_identity(old, new), *_models(old, new)]
     for each in changed:
         lines += _object(each)
         for one in each.fields or _whole(each):
@@ -54,6 +62,47 @@ def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     ):
         yield "platform.kuadrant.environment is no longer ours: Kuadrant's own failure mode lets requests pass"
 
+
+def _network(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for path, words in _OPENED_BY_MORE.items():
+        yield from (f"{path}: {words} {names(came)}, too" for came in [_came(_at(old, path), _at(new, path))] if came)
+    ranges = "gateway.service.loadBalancerSourceRanges"
+    if _wider(_list(_at(old, ranges)) or None, _list(_at(new, ranges)) or None):
+        yield f"{ranges}: addresses that were kept out reach the gateway"
+    if _at(old, "gateway.guard.lowerCaseHost") is True and _at(new, "gateway.guard.lowerCaseHost") is False:
+        yield "gateway.guard.lowerCaseHost off: a host in mixed case may pass without any policy"
+
+
+_OPENED_BY_MORE = {
+    "platform.networkPolicies.downloads": "models may connect to",
+    "platform.networkPolicies.scrapers": "models, Authorino and Limitador are reached from",
+    "identity.kubernetes.audiences": "tokens are taken that were made for",
+}
+"""Lists of what is let through, where a longer one lets more through."""
+
+
+def _came(was: object, will: object) -> list[str]:
+    """What a list has that it had not; nothing where either side leaves it to a default."""
+    if was is None or will is None:
+        return []
+    return [str(mapping(each).get("cidr", each)) for each in _list(will) if each not in _list(was)]
+
+
+def _list(value: object) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def _rules(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Rules of the policy pack that hold the stack less than before."""
+    if "policy" not in old:
+        return
+    for rule in RULES:
+        was, will = (level_of(rule, mapping(each.get("policy"))) for each in (old, new))
+        if _LEVEL_RANK[will] < _LEVEL_RANK[was]:
+            yield f"policy: the rule `{rule}` is {will}, was {was}"
+
+
+_LEVEL_RANK = {Level.DISABLED: 0, Level.ADVISORY: 1, Level.MANDATORY: 2}
 
 _RANKED = (
     ("gateway.tls.mode", _TLS_RANK, "keys and prompts are less protected on their way"),
@@ -82,12 +131,20 @@ def _tiers(before: Snapshot, after: Snapshot) -> Iterator[str]:
         will = new.get(renamed.get(name, name))
         if will is None:
             continue
-        for key in ("requests", "tokens"):
-            yield from (f"tier `{name}` may use more: {words}" for words in _more(tier, will, key))
+        yield from (f"tier `{name}` may use more{words}" for words in _allows_more(tier, will))
 
 
-def _more(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> Iterator[str]:
-    was, will = rates_of(old, key), rates_of(new, key)
+def _allows_more(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """How a tier allows more than another: `: tokens are unlimited`, ` of `qwen3`: ...`."""
+    for key in ("requests", "tokens"):
+        everywhere = list(_more(rates_of(old, key), rates_of(new, key), key))
+        yield from (f": {words}" for words in everywhere)
+        for model in models_of(old, new):
+            here = _more(rates_of(old, key, model), rates_of(new, key, model), key)
+            yield from (f" of `{model}`: {words}" for words in here if words not in everywhere)
+
+
+def _more(was: Mapping[str, int], will: Mapping[str, int], key: str) -> Iterator[str]:
     if was and not will:
         yield f"{key} are unlimited"
         return
@@ -101,19 +158,69 @@ def _more(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> Iterator[
             yield f"{rate(will[window], key, window)} instead of {figure(limit)}"
 
 
-def _users(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    levels = {name: int(tier.get("level", 0)) for name, tier in mapping(new.get("tiers")).items()}
-    after = mapping(new.get("users"))
-    for name, was in mapping(old.get("users")).items():
-        will = after.get(name)
+def _users(before: Snapshot, after: Snapshot) -> Iterator[str]:
+    old, new = (mapping(each.settings.get("users")) for each in (before, after))
+    tiers = [mapping(each.settings.get("tiers")) for each in (before, after)]
+    renamed = renamed_tiers(before, after)
+    moved: dict[tuple[str, str], list[str]] = {}
+    for name, was in old.items():
+        will = new.get(name)
         if will is None:
             continue
-        if levels.get(str(will.get("tier")), 0) > levels.get(str(was.get("tier")), 0) and was.get("tier") in levels:
-            yield f"user `{name}` is in a higher tier: `{was.get('tier')}` to `{will.get('tier')}`"
+        if was.get("tier") != will.get("tier") and renamed.get(str(was.get("tier"))) != will.get("tier"):
+            moved.setdefault((str(was.get("tier")), str(will.get("tier"))), []).append(name)
         if was.get("expires") and (not will.get("expires") or str(will["expires"]) > str(was["expires"])):
             yield f"user `{name}`: the key lasts longer ({was['expires']} to {will.get('expires') or 'for ever'})"
         if _wider(was.get("models"), will.get("models")):
             yield f"user `{name}` may call more models"
+    for (was, will), who in sorted(moved.items()):
+        verb = "is" if len(who) == 1 else "are"
+        if _is_higher(was, will, tiers[1]):
+            yield f"{count(len(who), 'user')} ({names(who)}) {verb} in a higher tier: `{was}` to `{will}`"
+        else:
+            more = _allows_more(mapping(tiers[0].get(was)), mapping(tiers[1].get(will)))
+            yield from (
+                f"{count(len(who), 'user')} ({names(who)}) may use more in `{will}` than in `{was}`{words}"
+                for words in more
+            )
+
+
+def _is_higher(was: object, will: object, tiers: Mapping[str, Any]) -> bool:
+    """Whether a tier has a higher level than another, both of which are there."""
+    levels = [int(mapping(tiers[str(each)]).get("level", 0)) for each in (was, will) if str(each) in tiers]
+    return len(levels) == 2 and levels[1] > levels[0]  # noqa: PLR2004 - both
+
+
+def _identity(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Who gets in by a token, and as what."""
+    tiers = mapping(new.get("tiers"))
+    after = mapping(_at(new, "identity.oidc"))
+    for name, was in mapping(_at(old, "identity.oidc")).items():
+        will = mapping(after.get(name))
+        path = f"identity.oidc.{name}"
+        if came := _came(was.get("audiences"), will.get("audiences")):
+            yield f"{path}: tokens are taken that were made for {names(came)}, too"
+        if will and _wider(was.get("clients") or None, will.get("clients") or None):
+            yield f"{path}: tokens of more clients are taken"
+        if will.get("allowHttp") is True and was.get("allowHttp") is not True:
+            yield f"{path}.allowHttp: the keys that prove a token come in plain text"
+        if will.get("defaultTier") and not was.get("defaultTier"):
+            yield f"{path}: whoever is in none of the groups is let in, in tier `{will['defaultTier']}`"
+        places = {"whoever is in none of the groups": (was.get("defaultTier"), will.get("defaultTier"))}
+        groups = mapping(will.get("groups"))
+        places |= {f"group `{group}`": (tier, groups.get(group)) for group, tier in mapping(was.get("groups")).items()}
+        yield from (
+            f"{path}: {who} is in a higher tier: `{a}` to `{b}`"
+            for who, (a, b) in places.items()
+            if _is_higher(a, b, tiers)
+        )
+    accounts = mapping(_at(new, "identity.kubernetes.accounts"))
+    for name, was in mapping(_at(old, "identity.kubernetes.accounts")).items():
+        will = mapping(accounts.get(name))
+        if _is_higher(was.get("tier"), will.get("tier"), tiers):
+            yield f"service account `{name}` is in a higher tier: `{was.get('tier')}` to `{will.get('tier')}`"
+        if will and _wider(was.get("models"), will.get("models")):
+            yield f"service account `{name}` may call more models"
 
 
 def _models(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

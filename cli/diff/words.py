@@ -1,7 +1,9 @@
 """How figures, windows and lists read in a sentence."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
+
+from cli.stackfile import mapping
 
 _PERIODS = {"1s": "a second", "1m": "a minute", "60s": "a minute", "1h": "an hour", "60m": "an hour", "24h": "a day"}
 _MOST_NAMES = 5
@@ -13,8 +15,8 @@ def per(window: str) -> str:
 
 
 def rate(limit: object, what: str, window: str) -> str:
-    """`100 tokens a minute`."""
-    return f"{figure(limit)} {what} {per(window)}"
+    """`100 tokens a minute`, `1 request an hour`."""
+    return f"{figure(limit)} {what.removesuffix('s') if limit == 1 else what} {per(window)}"
 
 
 def figure(value: object) -> str:
@@ -40,13 +42,32 @@ def value_of(value: object) -> str:
         return "nothing"
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any list
     longest = 80
-    text = text.replace("`", "'")  # a value must not end the quotation that it stands in
+    text = _as_written(value).replace("`", "'")  # a value must not end the quotation that it stands in
     return f"`{text if len(text) <= longest else text[: longest - 1] + '…'}`"
 
 
-def rates_of(tier: Mapping[str, Any], key: str) -> dict[str, int]:
-    """Limit by window; empty for `unlimited`."""
-    found: Sequence[Mapping[str, Any]] = tier.get(key) or []
+def _as_written(value: object) -> str:
+    """As it would stand in a stack file, lists without brackets."""
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[str, object]", value)
+        if set(entries) == {"limit", "window"}:
+            return f"{entries['limit']} per {entries['window']}"
+        return "{" + ", ".join(f"{key}: {_as_written(each)}" for key, each in entries.items()) + "}"
+    if isinstance(value, list):
+        return ", ".join(map(_as_written, cast("list[object]", value)))
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value)
+
+
+def models_of(*tiers: Mapping[str, Any]) -> list[str]:
+    """The models for which one of the tiers has limits of their own."""
+    return sorted({model for tier in tiers for model in mapping(tier.get("models"))})
+
+
+def rates_of(tier: Mapping[str, Any], key: str, model: str = "") -> dict[str, int]:
+    """Limit by window; empty for `unlimited`. With a model, what the tier has there: the model's own, or else its."""
+    own = mapping(mapping(tier.get("models")).get(model)).get(key)
+    found: Sequence[Mapping[str, Any]] = (tier.get(key) if own is None else own) or []
     return {str(each["window"]): int(each["limit"]) for each in found}

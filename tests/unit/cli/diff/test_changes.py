@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 from cli.diff.changes import Action, changes
@@ -114,6 +115,28 @@ def test_values_of_a_stack_file_cannot_become_markup_of_the_comment() -> None:
     assert "\n# head" not in text.split("<details>")[0]
     assert "@everyone" not in text.split("<details>")[0]
     assert text.count("```") == 2, "the block is ended by us alone"
+
+
+def test_a_long_list_of_warnings_does_not_hide_what_comes_after_it() -> None:
+    before: dict[str, Any] = {
+        "users": {f"u{number}": {"tier": "t", "models": []} for number in range(1000)},
+        "domain": "a",
+    }
+    after = {"users": {name: {"tier": "t", "models": None} for name in before["users"]}, "domain": "b"}
+    text = markdown(compare("s", Snapshot("s", settings=before), Snapshot("s", settings=after)))
+    assert "- ⚠️ **security loosened**: 960 more: `./maas diff --stack s` tells all\n" in text
+    assert "- domain: `a` to `b`" in text
+
+
+def test_a_stack_that_goes_loosens_nothing_and_deletes_nothing_by_itself() -> None:
+    diff = compare("s", stack(item("c", "NetworkPolicy")), None)
+    assert (diff.status, diff.warnings, diff.changes) == ("removed", (), ())
+
+
+def test_a_stack_that_comes_is_held_against_the_rules() -> None:
+    after = replace(stack(item("c")), violations=(("mandatory", "tls", "Gateway llm/g", "listens without TLS"),))
+    [warning] = compare("s", None, after).warnings
+    assert (warning.topic, warning.text) == (Topic.POLICY, "tls (mandatory): Gateway llm/g: listens without TLS")
 
 
 def test_a_comment_stays_within_what_github_takes() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.diff.compare import StackDiff, Topic, compare
-from cli.diff.snapshot import Version
+from cli.diff.snapshot import Snapshot, Version
 from tests.snapshots import Edit, edited, unchanged
 
 
@@ -107,6 +107,15 @@ SCENARIOS = [
             Topic.QUOTA: ("limit `premium` of TokenRateLimitPolicy llm/gateway-token-limits goes",),
         },
     ),
+    Scenario(
+        "limit of a model up",
+        put("tiers.free.models", {"qwen3": {"tokens": "1000 per 1m"}}),
+        ("tier `free`: on `qwen3`: 100 to 1 000 tokens a minute; 2 users affected",),
+        {
+            Topic.SECURITY: ("tier `free` may use more of `qwen3`: 1 000 tokens a minute instead of 100",),
+            Topic.QUOTA: ("limit `free.qwen3` of TokenRateLimitPolicy llm/gateway-token-limits starts from zero",),
+        },
+    ),
     Scenario("price", put("tiers.free.price", 0.006), ("tier `free`: price `0.005` to `0.006`",)),
     Scenario(
         "tier renamed",
@@ -115,15 +124,26 @@ SCENARIOS = [
         {Topic.QUOTA: ("limit `free` of RateLimitPolicy", "limit `free` of TokenRateLimitPolicy")},
     ),
     Scenario(
+        "tier renamed and raised",
+        together(rename_tier, put("tiers.basic.tokens", "900 per 1m")),
+        ("tier `basic` added: 5 requests per 2m, 900 tokens a minute", "tier `free` removed; it had 2 users"),
+        {
+            Topic.SECURITY: (
+                "2 users (`freeuser1`, `freeuser2`) may use more in `basic` than in `free`: 900 tokens a minute",
+            ),
+            Topic.QUOTA: ("limit `free` of RateLimitPolicy",),
+        },
+    ),
+    Scenario(
         "tier added",
         put("tiers.trial", {"level": 3, "requests": "1 per 1h", "tokens": "10 per 1h"}),
-        ("tier `trial` added: 1 requests an hour, 10 tokens an hour, price 0; 0 users",),
+        ("tier `trial` added: 1 request an hour, 10 tokens an hour, price 0; 0 users",),
     ),
     Scenario(
         "user moved up",
         put("users.freeuser1.tier", "premium"),
         ("user `freeuser1`: tier `free` to `premium`",),
-        {Topic.SECURITY: ("user `freeuser1` is in a higher tier",)},
+        {Topic.SECURITY: ("1 user (`freeuser1`) is in a higher tier: `free` to `premium`",)},
     ),
     Scenario("user moved down", put("users.premiumuser1.tier", "free"), ("tier `premium` to `free`",)),
     Scenario(
@@ -242,6 +262,31 @@ SCENARIOS = [
             Topic.SECURITY: ("NetworkPolicy llm/", "is deleted: what it refused is let through"),
         },
     ),
+    Scenario(
+        "quota across models",
+        put("routing", {"by": "path", "quota": "acrossModels"}),
+        ("routing.quota: `perModel` to `acrossModels`",),
+        {Topic.QUOTA: ("every counter starts from zero: routing.quota `perModel` to `acrossModels`",)},
+    ),
+    Scenario(
+        "operator upgraded by OLM",
+        put("platform.kuadrant.channel", "preview"),
+        ("platform.kuadrant.channel: nothing to `preview`",),
+        {Topic.QUOTA: ("every counter may start from zero: another Kuadrant may restart the limiter",)},
+        stack="ocp",
+    ),
+    Scenario(
+        "rule turned off",
+        put("policy.levels.fail-closed", "disabled"),
+        ("policy.levels.fail-closed: set to `disabled`",),
+        {Topic.SECURITY: ("policy: the rule `fail-closed` is disabled, was mandatory",)},
+    ),
+    Scenario(
+        "guard of the host off",
+        put("gateway.guard", {"lowerCaseHost": False}),
+        ("gateway.guard.lowerCaseHost: true to false",),
+        {Topic.SECURITY: ("gateway.guard.lowerCaseHost off: a host in mixed case may pass",)},
+    ),
     Scenario("scraped more often", put("observability.interval", "15s"), ("observability.interval: `30s` to `15s`",)),
 ]
 
@@ -263,6 +308,52 @@ def test_a_change_is_told_in_the_words_of_those_who_are_affected(scenario: Scena
 
 FAR_REACHING = {"profile switched", "namespace changed", "gateway renamed", "another cluster", "install mode switched"}
 """Changes that touch so much that only their own warnings are listed above."""
+
+
+OIDC: dict[str, Any] = {
+    "issuerUrl": "https://sso.example.com",
+    "audiences": ["maas"],
+    "clients": ["web"],
+    "groups": {"staff": "free"},
+}
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (put("audiences", ["maas", "other"]), "tokens are taken that were made for `other`, too"),
+        (put("clients", []), "tokens of more clients are taken"),
+        (put("groups.staff", "enterprise"), "group `staff` is in a higher tier: `free` to `enterprise`"),
+        (put("defaultTier", "free"), "whoever is in none of the groups is let in, in tier `free`"),
+        (put("ttl", "1m"), ""),
+        (put("groups.staff", "basic"), ""),
+    ],
+)
+def test_an_identity_provider_that_lets_in_more_is_told_and_one_that_does_not_is_not(edit: Edit, expected: str) -> None:
+    tiers = {"basic": {"level": 0}, "free": {"level": 1}, "enterprise": {"level": 2}}
+    issuer = {**OIDC, "groups": dict(OIDC["groups"]), "defaultTier": None}
+    before = {"tiers": tiers, "identity": {"oidc": {"corp": {**OIDC, "defaultTier": None}}}}
+    edit(issuer)
+    after = {"tiers": tiers, "identity": {"oidc": {"corp": issuer}}}
+    told = by_topic(compare("s", Snapshot("s", settings=before), Snapshot("s", settings=after)))
+    assert told == ({Topic.SECURITY: [f"identity.oidc.corp: {expected}"]} if expected else {})
+
+
+def test_who_is_affected_is_also_whoever_an_identity_provider_puts_there() -> None:
+    other = {**OIDC, "issuerUrl": "https://other.example.com", "groups": {"x": "premium"}}
+    identity = {"oidc": {"corp": OIDC, "other": other}, "kubernetes": {"accounts": {"a/b": {"tier": "free"}}}}
+    before = edited("sandbox", put("identity", identity))
+    after = edited("sandbox", together(put("identity", identity), put("tiers.free.tokens", "80 per 1m")))
+    [line] = compare("sandbox", before, after).summary
+    people = "2 users, 1 service account and whoever has a token of `corp` for it"
+    assert line == f"tier `free`: 100 to 80 tokens a minute; {people} affected"
+
+
+def test_a_route_that_another_one_takes_the_place_of_is_not_mourned() -> None:
+    by_path = put("routing", {"by": "path"})
+    across = put("routing", {"by": "path", "quota": "acrossModels"})
+    told = by_topic(compare("sandbox", edited("sandbox", by_path), edited("sandbox", across)))
+    assert "HTTPRoute llm/qwen3: another one answers in its place" in told[Topic.DELETED]
 
 
 def by_topic(diff: StackDiff) -> dict[Topic, list[str]]:
