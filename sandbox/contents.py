@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ Object = dict[str, Any]
 _FOLDER = Path(__file__).parent
 _RECORD = "maas-sandbox-contents"
 _CONCURRENCY = 16
+_POLL_SECONDS = 0.2
 
 
 def stages(without: Collection[str] = ()) -> list[Object]:
@@ -83,14 +85,28 @@ async def install(kube: Kube, crds: Bundle, kwok: str, step: Step, played: Playe
     if not known:
         await _apply(kube, nodes())
     await install_crds(kube, crds, step)
-    every = stages(played.stages_without)
-    await _apply(kube, [_marked(stage, kwok) for stage in every])
     if not known:
         await _apply_in_order(kube, operators.objects(played.namespaces_without))
-    # kwok gives up on a kind whose schema the API server has not published yet, a moment after it serves the kind, and
-    # tries those kinds again whenever any stage changes: so one changes again, last of all.
-    await _apply(kube, [_marked(every[0], f"{kwok}, looked at again")])
+    every = stages(played.stages_without)
+    await wait_until_published(kube, every)
+    await _apply(kube, [_marked(stage, kwok) for stage in every])
     await kube.apply(_config_map(wanted), field_manager=FIELD_MANAGER, force=True)
+
+
+async def wait_until_published(kube: Kube, every: Iterable[Object], timeout_seconds: float = 60.0) -> None:
+    """Wait until the API server's OpenAPI document has the kinds of all stages: kwok gives up on those that it lacks.
+
+    Raises:
+        TimeoutError: Some are not there in time; the message names them.
+    """
+    references = [stage["spec"]["resourceRef"] for stage in every]
+    missing = {(each["apiGroup"], each["kind"]) for each in references if each["apiGroup"] != "v1"}
+    end = time.monotonic() + timeout_seconds
+    while missing := {each for each in missing if not await kube.publishes(*each)}:
+        if time.monotonic() > end:
+            names = ", ".join(f"{kind} ({api_version})" for api_version, kind in sorted(missing))
+            raise TimeoutError(f"After {timeout_seconds:.0f} s the API server's /openapi/v3 still lacks {names}.")
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _marked(stage: Object, kwok: str) -> Object:

@@ -5,7 +5,7 @@ import json
 import random
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -526,6 +526,23 @@ class Kube:
         if found is None:
             raise NoMatchError(api_version, kind, target or kind)
         return found
+
+    async def publishes(self, api_version: str, kind: str) -> bool:
+        """Whether the server's OpenAPI document has the kind, which comes a moment after the kind is served.
+
+        Raises:
+            NoMatchError: The kind is not served.
+            ApiError: The server could not be asked.
+        """
+        plural, prefix = (await self.resource(api_version, kind)).plural, _prefix(api_version)
+        try:
+            body = _json(await self._send("GET", f"/openapi/v3{prefix}", kind), kind)
+        except ApiError as error:
+            if error.not_found:
+                return False
+            raise
+        paths = cast("Iterable[str]", body.get("paths") or ())
+        return any(path.startswith(prefix) and path.endswith(f"/{plural}/{{name}}") for path in paths)
 
     async def version(self) -> str:
         """The server's version, such as `v1.33.2`.

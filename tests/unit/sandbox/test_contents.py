@@ -1,11 +1,15 @@
 """What is put into a new control plane."""
 
+import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
 from sandbox import contents, operators
 from sandbox.crds import SOURCES
+from sandbox.kube import Kube
+from sandbox.kubeconfig import Connection
 
 STAGES = contents.stages()
 
@@ -74,3 +78,46 @@ def test_the_versions_of_kserve_agree() -> None:
     version = kserve.rpartition("@")[2]
     (settings,) = (obj for obj in operators.objects() if obj["kind"] == "ConfigMap")
     assert f"storage-initializer:{version}" in settings["data"]["storageInitializer"]
+
+
+class Publishing:
+    """An API server that serves two kinds of a group at once, and publishes one more of them at each question."""
+
+    def __init__(self, *, at_most: int) -> None:
+        self.at_most = at_most
+        self.asked = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/apis/kuadrant.io/v1":
+            kinds = {"authpolicies": "AuthPolicy", "ratelimitpolicies": "RateLimitPolicy"}
+            return httpx.Response(
+                200, json={"resources": [{"name": name, "kind": kinds[name], "namespaced": True} for name in kinds]}
+            )
+        assert request.url.path == "/openapi/v3/apis/kuadrant.io/v1"
+        self.asked += 1
+        if self.asked == 1:
+            return httpx.Response(404, json={"kind": "Status", "code": 404, "reason": "NotFound"})
+        names = ("ratelimitpolicies", "authpolicies")[: min(self.asked - 2, self.at_most)]
+        collection = "/apis/kuadrant.io/v1/namespaces/{namespace}"
+        return httpx.Response(200, json={"paths": {f"{collection}/{name}/{{name}}": {} for name in names}})
+
+
+def wait_for(server: Publishing, *, seconds: float) -> None:
+    policies = [stage for stage in STAGES if stage["spec"]["resourceRef"]["apiGroup"] in {"kuadrant.io/v1", "v1"}]
+
+    async def wait() -> None:
+        async with Kube(Connection("http://api"), transport=httpx.MockTransport(server)) as kube:
+            await contents.wait_until_published(kube, policies, seconds)
+
+    asyncio.run(wait())
+
+
+def test_stages_wait_until_the_schema_of_each_of_their_kinds_is_published() -> None:
+    server = Publishing(at_most=2)
+    wait_for(server, seconds=20)
+    assert server.asked >= 4
+
+
+def test_kinds_whose_schema_does_not_come_are_named() -> None:
+    with pytest.raises(TimeoutError, match=r"/openapi/v3 still lacks AuthPolicy \(kuadrant.io/v1\)\.$"):
+        wait_for(Publishing(at_most=1), seconds=0.5)
