@@ -66,6 +66,15 @@ def test_a_gateway_waits_for_its_options_and_its_certificate(name: str) -> None:
     assert set(of_kind(recording, "Certificate")) <= before
 
 
+@pytest.mark.parametrize("stack", ["dev", "ocp", "sandbox"])
+def test_a_gateway_has_memory_for_whole_answers_unless_the_stack_says_otherwise(stack: str) -> None:
+    options = yaml.safe_load(
+        named(changed(stack, {}), "ConfigMap", "inference-gateway-options").body["data"]["deployment"]
+    )
+    [proxy] = options["spec"]["template"]["spec"]["containers"]
+    assert proxy["resources"]["limits"]["memory"] == "2Gi"
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_certificates_and_issuers_are_awaited_within_a_time_limit(name: str) -> None:
     for each in (each for each in recorded(name).objects if each.kind in {"Certificate", "Issuer"}):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cli.recorder import Recording
+from tests.catalogue import recorded
 from tests.program.graph import reaches
 from tests.unit.components.network import Pod, allowed
 from tests.variants import changed
@@ -116,6 +117,22 @@ def test_models_may_ask_dns_on_both_ports_and_load_weights_and_nothing_else() ->
 def test_on_openshift_models_ask_its_own_dns() -> None:
     reached = {name for name, other in PODS.items() if allowed(of("ocp"), PODS["simulator"], other, 5353, "UDP")}
     assert reached == {"openshift dns", "node's dns"}
+
+
+def test_pods_of_llm_inference_services_are_guarded_as_other_models_are() -> None:
+    found = tuple(policies(recorded("llm-inference-service")))
+    labels = {
+        "app.kubernetes.io/name": "qwen3",
+        "app.kubernetes.io/part-of": "llminferenceservice",
+        "app.kubernetes.io/component": "llminferenceservice-workload",
+        "kserve.io/component": "workload",
+        "llm-d.ai/role": "both",
+    }
+    pod = Pod("llm", labels)
+    for port, who_may in ((8000, {"gateway", "prometheus"}), (8080, set[str]()), (22, set[str]())):
+        assert {name for name, other in PODS.items() if allowed(found, other, pod, port)} == who_may, port
+    for port, reaches_ in ((443, {"huggingface", "the internet, v6"}), (53, {"dns", "node's dns"}), (80, set[str]())):
+        assert {name for name, other in PODS.items() if allowed(found, pod, other, port)} == reaches_, port
 
 
 def test_weights_can_come_from_a_mirror_alone_or_from_nowhere() -> None:

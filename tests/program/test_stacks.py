@@ -405,6 +405,22 @@ def test_limitador_is_patched_only_when_the_stack_wants_it_different() -> None:
     assert patch.body["spec"]["storage"] == {"redis": {"configSecretRef": {"name": "limiter-redis"}}}
 
 
+def test_nothing_is_said_of_tls_between_the_gateway_authorino_and_limitador() -> None:
+    changes = changed("sandbox", platform={"kuadrant": {"authorino": {"replicas": 2}}})
+    assert set(named(changes, "Authorino", "authorino").body["spec"]) == {"replicas"}, "its listener stays as it is"
+    for stack in STACKS:
+        assert "mtls" not in named(recorded(stack), "Kuadrant", "kuadrant").body["spec"]
+        assert "DestinationRule" not in {each.kind for each in recorded(stack).objects}
+
+
+def test_every_monitor_and_rule_has_the_label_that_a_prometheus_looks_for() -> None:
+    recording = changed("sandbox", observability={"monitorLabels": {"release": "ours"}})
+    found = [each for each in recording.objects if each.type.startswith("kubernetes:monitoring.coreos.com/")]
+    assert {each.kind for each in found} == {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
+    for each in found:
+        assert each.metadata["labels"]["release"] == "ours", key(each)
+
+
 def test_several_limitadors_and_authorinos_are_drained_one_at_a_time() -> None:
     limiter = {"replicas": 2, "storage": "redis", "redisSecret": "limiter-redis"}
     kuadrant = {"authorino": {"replicas": 2}}

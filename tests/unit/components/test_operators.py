@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.operators import catalogue, environment, helm, olm
+from components.operators import catalogue, environment, helm, olm, values
 from components.operators.catalogue import Declaration
 from components.operators.postrender import post_rendered
 from config.settings import Settings
@@ -98,6 +98,13 @@ def test_the_stacks_values_win_over_ours_and_leave_the_others() -> None:
     assert release.values["crds"] == {"enabled": True, "keep": False}
     assert release.values["replicaCount"] == 2
     assert release.values["startupapicheck"]["enabled"] is True
+
+
+def test_a_prometheus_of_ours_takes_every_monitor() -> None:
+    spec = values.prometheus_stack(settings())["prometheus"]["prometheusSpec"]
+    assert {key: value for key, value in spec.items() if key.endswith("SelectorNilUsesHelmValues")} == {
+        f"{kind}SelectorNilUsesHelmValues": False for kind in ("serviceMonitor", "podMonitor", "rule", "probe")
+    }, "the chart's own choice would be those with its release's label"
 
 
 def test_without_the_limiter_nobody_is_served_unless_the_stack_says_so() -> None:

@@ -20,6 +20,7 @@ from config.models import Model
 from config.observability import TelemetryLabels
 from config.settings import Settings
 from enforcement.expressions import FilterContext, authorino_expression, filter_expression
+from tests.unit.components.sources import EVERY_SOURCE, PER_MODEL
 from tests.unit.config.bad import GOOD
 
 TARGET = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "inference-gateway"}
@@ -102,6 +103,15 @@ def test_keys_of_another_stack_are_not_accepted() -> None:
     for method in spec["rules"]["authentication"].values():
         assert method["apiKey"]["selector"]["matchLabels"]["maas.kuadrant.io/stack"] == "blue"
         assert "allNamespaces" not in method["apiKey"], "any namespace could add keys"
+
+
+@pytest.mark.parametrize("stack", [PER_MODEL, EVERY_SOURCE], ids=["per model", "across models"])
+def test_no_decision_is_kept_and_no_path_is_exempt_from_the_whole_policy(stack: dict[str, Any]) -> None:
+    spec = auth_policy_spec(TARGET, Settings.load("test", GOOD | stack), "test")
+    assert set(spec) == {"targetRef", "rules"}, "neither `when`, nor `defaults` or `overrides` with one"
+    evaluators = [*spec["rules"]["authentication"].values(), *spec["rules"]["authorization"].values()]
+    assert len(evaluators) > 10
+    assert [each for each in evaluators if "cache" in each] == [], "a revoked key would go on being accepted"
 
 
 def test_each_telemetry_label_can_be_turned_off() -> None:

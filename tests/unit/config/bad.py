@@ -299,6 +299,7 @@ BAD: tuple[Bad, ...] = (
         "others are in it",
         "llm-keycloak",
     ),
+    Bad("limiter", {"storage": "disk"}, "maas:limiter.storage", "not one of the known values"),
     Bad("limiter", {"storage": "redis"}, "maas:limiter", "belong together", "redisSecret"),
     Bad("limiter", {"memory": "64 MB"}, "maas:limiter.memory", "quantity"),
     Bad("limiter", {"failOpen": True}, "maas:limiter.failOpen", "has no effect", "environment: managed"),

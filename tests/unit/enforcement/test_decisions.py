@@ -104,6 +104,21 @@ def test_an_answer_without_usage_is_not_counted_and_says_so() -> None:
     assert any("nothing is counted" in line for line in decision.explanation)
 
 
+def test_an_answer_of_no_tokens_counts_as_one() -> None:
+    service = Service()
+    decision = service.ask("freeuser1")
+    service.gate.finish(decision, {"usage": {"total_tokens": 0}}, service.now)
+    assert [(call.kind, call.hits) for call in decision.calls][-1] == ("report", 1)
+
+
+def test_kinds_of_tokens_weigh_the_same() -> None:
+    service = Service()
+    for usage in ({"prompt_tokens": 90, "completion_tokens": 10}, {"prompt_tokens": 10, "completion_tokens": 90}):
+        decision = service.ask("premiumuser1")
+        service.gate.finish(decision, {"usage": usage | {"total_tokens": 100}}, service.now)
+        assert decision.calls[-1].hits == 100
+
+
 def test_a_host_that_no_model_has_is_refused_without_a_key_and_leads_nowhere_with_one() -> None:
     service = Service()
     assert service.ask(host=f"other.{DOMAIN}", target="/").status == 401
