@@ -1,4 +1,4 @@
-"""The threat model: each row names what stands in the way, and tests of it that exist, or says that there is none."""
+"""The threat model: each row names what stands in the way, and tests of it that exist."""
 
 import pytest
 
@@ -17,10 +17,9 @@ def test_everybody_who_could_do_harm_has_a_section() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:60])
-def test_a_threat_names_tests_that_exist_or_says_that_there_is_none(row: tuple[str, str, str]) -> None:
+def test_a_threat_names_tests_that_exist(row: tuple[str, str, str]) -> None:
     assert problems_of(row) == []
 
 
-def test_most_threats_are_tested() -> None:
+def test_there_are_many_threats() -> None:
     assert len(ROWS) > 30
-    assert sum(tests == "not tested" for _, _, tests in ROWS) <= 2
