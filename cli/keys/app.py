@@ -227,7 +227,7 @@ def export(  # noqa: PLR0913 - its options
         secret = _passphrase(passphrase_file, new=True) if encrypt else ""
         with _opened(stack, name) as store:
             text = exchange.written(store.book, store.settings.users, wanted)
-            count = len(store.book)
+            count = len(store.book.keys() & store.settings.users.keys())
         write_private(path, exchange.sealed(text, secret) if encrypt else text)
         if json_:
             _print({"users": count, "file": str(path), "encrypted": encrypt})

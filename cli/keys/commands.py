@@ -150,6 +150,8 @@ def take_in(store: Store, found: Sequence[Imported], tier: str, *, replace: bool
         coming.setdefault(each.user, []).append(key)
         if each.user not in store.settings.users:
             about = {name: value for name, value in each.entry.items() if value not in (None, "", [])}
+            if "tier" in about:
+                about["tier"] = _highest(store, str(about["tier"]))
             entries[each.user] = {**({"tier": tier} if tier else {}), **about, **entries.get(each.user, {})}
     if problems := [*_unplaced(store, entries), *_in_the_way(store, coming, replace=replace)]:
         raise MaasError("Nothing was imported:\n" + "\n".join(f"  - {each}" for each in problems), code=Exit.USAGE)
@@ -158,6 +160,12 @@ def take_in(store: Store, found: Sequence[Imported], tier: str, *, replace: bool
         store.add_users(entries)
         store.save({**store.book, **changed})
     return sorted(changed), sorted(coming.keys() - changed.keys())
+
+
+def _highest(store: Store, groups: str) -> str:
+    """The tier that policies would give to somebody in these groups; the first name where they would give none."""
+    tiers, names = store.settings.tiers, groups.split(",")
+    return max((name for name in names if name in tiers), key=lambda name: tiers[name].level, default=names[0])
 
 
 def _unplaced(store: Store, entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

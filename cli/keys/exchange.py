@@ -56,7 +56,7 @@ class Imported:
     expires: str | None = None
     """Of the key."""
     entry: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What would stand below the user's name in `maas:users`."""
+    """What would stand below the user's name in `maas:users`; in place of the tier, groups with commas between."""
 
 
 def read(text: str, name: str, wanted: Format | None = None) -> list[Imported]:
@@ -89,7 +89,7 @@ def read(text: str, name: str, wanted: Format | None = None) -> list[Imported]:
 
 _EXPECTED = {
     Format.JSON: 'Expected: {"alice": {"keys": ["<key>"], "tier": "free"}}, or a list of {"user": ..., "key": ...}.',
-    Format.CSV: "Expected: a first line with user,key and any of expires,tier,team,costCentre,kind,models.",
+    Format.CSV: "Expected: a first line with user,key and any of expires,tier,team,costCentre,kind,models,labels.",
     Format.SECRETS: (
         f"Expected: Secrets with {KEY_PROPERTY}, and the annotations {USER_ANNOTATION} and {GROUPS_ANNOTATION}."
     ),
@@ -185,6 +185,9 @@ def _of(row: Mapping[str, Any]) -> Imported:
     models = entry.get("models")
     if isinstance(models, str):
         entry["models"] = models.replace(",", " ").split()
+    labels = entry.get("labels")
+    if isinstance(labels, str):
+        entry["labels"] = dict(each.split("=", 1) for each in labels.split())
     return Imported(str(row["user"]), _key(row["key"]), row.get("expires"), entry)
 
 
@@ -199,7 +202,7 @@ def _from_secrets(text: str) -> Iterator[Imported]:
             plain = mapping(secret.get("stringData")).get(KEY_PROPERTY)
             key = plain or base64.b64decode(mapping(secret["data"])[KEY_PROPERTY], validate=True).decode()
             entry = {
-                "tier": str(about[GROUPS_ANNOTATION]).split(",")[0],
+                "tier": str(about[GROUPS_ANNOTATION]),
                 "team": about.get(TEAM_ANNOTATION),
                 "costCentre": about.get(COST_CENTRE_ANNOTATION),
                 "kind": labels.get(KIND_LABEL) if labels.get(KIND_LABEL) != "person" else None,
@@ -221,13 +224,16 @@ def _entry(user: User) -> dict[str, Any]:
 
 def _as_csv(book: Book, users: Mapping[str, User]) -> str:
     out = io.StringIO()
-    columns = ["user", "key", "expires", "tier", "team", "costCentre", "kind", "models"]
+    columns = ["user", "key", "expires", "tier", "team", "costCentre", "kind", "models", "labels"]
     writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for user, keys in sorted(book.items()):
         if user in users:
             about = _entry(users[user])
             about["models"] = " ".join(users[user].models or ())
+            about["labels"] = " ".join(f"{name}={value}" for name, value in users[user].labels.items())
             for key in keys:
-                writer.writerow({**about, "user": user, "key": key.key.get_secret_value(), "expires": key.expires})
+                # A line is about a key: it ends with its user, where that is first.
+                ends = key.ends(users[user])
+                writer.writerow({**about, "user": user, "key": key.key.get_secret_value(), "expires": ends})
     return out.getvalue()

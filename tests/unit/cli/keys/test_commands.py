@@ -285,6 +285,13 @@ def test_an_import_brings_another_end_of_the_same_key_only_where_it_may_replace(
     assert "freeuser1: expires: tomorrow: not a point in time" in imported("tomorrow", code=2).stderr
 
 
+def test_who_comes_with_several_groups_gets_the_highest_tier_of_them(project: Project) -> None:
+    about = {"secret.kuadrant.io/user-id": "zoe", "kuadrant.io/groups": "free,staff,premium"}
+    secret = {"kind": "Secret", "metadata": {"annotations": about}, "stringData": {"api_key": "z" * 40}}
+    project.run("import", "-", "--stack", "dev", stdin=json.dumps(secret))
+    assert "zoe:          {tier: premium}" in project.text()
+
+
 def test_the_sandboxs_keys_are_with_its_state_and_its_users_in_the_tracked_file(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,9 @@ KEY, OTHER = "k" * 40, "o" * 40
 PASSPHRASE = "a passphrase of some length"  # noqa: S105 - of this test
 USERS = {
     "ann": User.model_validate({"tier": "free", "team": "search", "costCentre": "4711", "models": ["a", "b"]}),
-    "bob": User.model_validate({"tier": "premium", "kind": "program"}),
+    "bob": User.model_validate(
+        {"tier": "premium", "kind": "program", "labels": {"owner": "ann", "example.com/app": "x"}}
+    ),
 }
 
 
@@ -52,7 +54,7 @@ def test_secrets_as_kubectl_prints_them_tell_user_tier_and_the_rest() -> None:
         found = read(text, "-", None if text[0] == "{" else Format.SECRETS)
         assert found == [
             Imported("ann", KEY, None, {"tier": "free", "models": ["a", "b"]}),
-            Imported("bob", KEY, "2027-01-01T00:00:00Z", {"tier": "premium"}),
+            Imported("bob", KEY, "2027-01-01T00:00:00Z", {"tier": "premium,beta"}),
         ]
 
 
@@ -65,6 +67,13 @@ def test_what_is_exported_can_be_imported_with_all_that_is_said_of_a_user(form: 
         (user, key.key.get_secret_value(), key.expires) for user, keys in book.items() for key in keys
     ]
     assert {each.user: User.model_validate(each.entry) for each in found} == USERS
+
+
+@pytest.mark.parametrize("form", [Format.JSON, Format.CSV])
+def test_a_key_that_ends_with_its_user_ends_where_it_is_imported(form: Format) -> None:
+    user = USERS["ann"].model_copy(update={"expires": "2027-01-01T00:00:00Z"})
+    [found] = read(written({"ann": (new_key(),)}, {"ann": user}, form), f"keys.{form}")
+    assert {found.expires, found.entry.get("expires")} == {None, user.expires}
 
 
 @pytest.mark.parametrize(
