@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 from rich.table import Table
 
 from cli import drift
@@ -19,12 +20,15 @@ from cli.target import of_sandbox, of_stack
 from components.operators.catalogue import DECLARATIONS, offered
 from config.platform import Install
 from config.settings import Settings
+from config.values import Domain
 from sandbox.instance import Sandbox, home_folder
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 _OF_ONE_STACK = ("encryptionsalt", "encryptedkey", "secretsprovider")
 """What encrypts the values of one stack, and must not encrypt another's."""
 _KEYS = ("maas:apiKeys", "apiKeys")
+_CLUSTER = ("maas:cluster", "cluster")
+"""Which cluster a stack is on: in a copy it would lead to the other's."""
 
 
 @dataclass(frozen=True)
@@ -96,27 +100,44 @@ def new_text(text: str, domain: str, context: str) -> str:
     """The stack file of another cluster, made from this one: its domain, its context, and none of its secrets.
 
     Raises:
-        MaasError: The file has encrypted values elsewhere than in apiKeys, or has to be copied by hand.
+        MaasError: The domain is none; the file has encrypted values elsewhere than in apiKeys, or has to be copied by
+            hand.
     """
-    text = without_secrets(text)
-    config = full_keys(mapping(cast("dict[str, Any]", yaml.safe_load(text)).get("config")), "maas")
+    _check_domain(domain)
+    text = without_secrets(text, (*_KEYS, *_CLUSTER))
     if secret := still_secret(text):
         raise MaasError(
             f"{', '.join(secret)}: encrypted for the other stack. Take it out, copy, and set it anew.", code=Exit.USAGE
         )
-    text, found = re.subn(r"(?m)^(\s+(?:maas:)?domain:\s+)[^\s#]+", lambda match: match[1] + domain, text)
+
+    def ours(match: re.Match[str]) -> str:
+        cluster = f"\n{match['indent']}maas:cluster: {{context: {json.dumps(context)}}}" if context else ""
+        return f"{match['indent']}{match['key']}{domain}{match['rest']}{cluster}"
+
+    line = r"(?m)^(?P<indent>[ ]+)(?P<key>(?:maas:)?domain:[ ]+)[^\s#]+(?P<rest>.*)$"
+    text, found = re.subn(line, ours, text)
     if found != 1:
         raise MaasError("The file has no line 'maas:domain: ...' of its own: copy it by hand.", code=Exit.USAGE)
-    if not context:
-        return text
-    if "maas:cluster" in config:
-        raise MaasError("The file has maas:cluster already: leave --context out, and edit the copy.", code=Exit.USAGE)
-    return f"{text.rstrip()}\n  maas:cluster: {{context: {json.dumps(context)}}}\n"
+    return text
 
 
-def without_secrets(text: str) -> str:
-    """A stack file without its API keys, and without what encrypts; every other byte is as it was."""
-    for first, last in sorted(_without(text), reverse=True):
+def _check_domain(domain: str) -> None:
+    try:
+        TypeAdapter(Domain).validate_python(domain)
+    except ValidationError as error:
+        refusal = (error.errors()[0].get("ctx") or {}).get("error")
+        allowed = getattr(refusal, "allowed", "")
+        raise MaasError(f"--domain {domain}: {refusal}; allowed: {allowed}", code=Exit.USAGE) from None
+
+
+def without_secrets(text: str, keys: Collection[str] = _KEYS) -> str:
+    """A stack file without its API keys, and without what encrypts; every other byte is as it was.
+
+    Args:
+        text: the file.
+        keys: what goes of its settings.
+    """
+    for first, last in sorted(_without(text, keys), reverse=True):
         text = "".join(line for number, line in enumerate(text.splitlines(keepends=True)) if not first <= number < last)
     return text
 
@@ -169,7 +190,7 @@ def as_json(found: list[Row]) -> str:
     return json.dumps({"result": "succeeded", "stacks": [asdict(each) for each in found]}, indent=2)
 
 
-def _without(text: str) -> Iterator[tuple[int, int]]:
+def _without(text: str, keys: Collection[str]) -> Iterator[tuple[int, int]]:
     """The lines of what belongs to one stack alone: first, and the one behind the last."""
     for name, first, last in _entries(text, yaml.compose(text)):
         if name in _OF_ONE_STACK:
@@ -177,7 +198,7 @@ def _without(text: str) -> Iterator[tuple[int, int]]:
         if name == "config":
             root = cast("yaml.MappingNode", yaml.compose(text))
             section = next(value for key, value in root.value if key.value == "config")
-            yield from ((a, b) for key, a, b in _entries(text, section) if key in _KEYS)
+            yield from ((a, b) for key, a, b in _entries(text, section) if key in keys)
 
 
 def _entries(text: str, node: object) -> Iterator[tuple[str, int, int]]:
@@ -197,7 +218,10 @@ def _behind(text: str, node: yaml.Node) -> int:
 
 
 def _row(name: str, root: Path) -> Row:
-    content = read(stack_file(name, root))
+    try:
+        content = read(stack_file(name, root))
+    except MaasError:  # what cannot be read has a row that says so
+        content = {}
     config = with_shared(full_keys(mapping(content.get("config")), "maas"), root)
     platform, cluster = mapping(config.get("maas:platform")), mapping(config.get("maas:cluster"))
     return Row(

@@ -10,6 +10,7 @@ from config.figures import is_reached
 from enforcement.limits import window_seconds
 
 _LIMIT_POLICIES = {"RateLimitPolicy", "TokenRateLimitPolicy"}
+_MODELS = {"InferenceService", "LLMInferenceService"}
 _SCALING = {"minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType", "autoScaling"}
 """Fields of a predictor that change how many pods there are, and no pod."""
 
@@ -35,7 +36,7 @@ def restarting(found: Iterable[Change], after: Snapshot) -> dict[str, str]:
             if runtime in runtimes:
                 reasons[item.metadata_name] = f"runtime `{runtime}` changes"
     for each in changed:
-        if each.item.kind == "InferenceService" and each.action in {Action.UPDATE, Action.REPLACE, Action.MOVE}:
+        if each.item.kind in _MODELS and each.action in {Action.UPDATE, Action.REPLACE, Action.MOVE}:
             if paths := [path for field in each.fields if (path := _of_pod(field.steps))]:
                 reasons[each.item.metadata_name] = f"{paths[0]} changes"
             elif each.action is not Action.UPDATE:
@@ -48,8 +49,10 @@ def _predictor(item: Item) -> Mapping[str, Any]:
 
 
 def _of_pod(steps: tuple[str, ...]) -> str:
-    """The part of a predictor's spec below which a change makes a new pod; empty for everything else."""
+    """The part of a model's spec below which a change makes a new pod; empty for everything else."""
     below = 2
+    if steps[:below] in {("spec", "template"), ("spec", "model"), ("spec", "parallelism")}:  # LLMInferenceService
+        return steps[-1]
     if steps[:below] != ("spec", "predictor") or len(steps) == below or steps[below] in _SCALING:
         return ""
     return steps[-1]

@@ -21,6 +21,10 @@ _SCC_ALLOWS = (
     "allowHostIPC",
     "allowHostDirVolumePlugin",
 )
+_IMAGE_IN_ENVIRONMENT = "RELATED_IMAGE_"
+"""How operators are told of images that they run."""
+_OCI = "oci://"
+"""A model's weights in an image."""
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
@@ -87,6 +91,12 @@ def images(resource: Resource) -> Iterator[tuple[str, str]]:
         image = container.get("image")
         if isinstance(image, str):
             yield f"{path}.image", image
+    for path, here in walk(resource.props):
+        if str(here.get("name", "")).startswith(_IMAGE_IN_ENVIRONMENT) and isinstance(here.get("value"), str):
+            yield f"{path}.value", str(here["value"]).removeprefix(_OCI)
+        for key in ("storageUri", "uri"):
+            if str(here.get(key, "")).startswith(_OCI):
+                yield f"{path}.{key}", str(here[key]).removeprefix(_OCI)
     if resource.kind == "CatalogSource" and isinstance(resource.spec.get("image"), str):
         yield "spec.image", str(resource.spec["image"])
 

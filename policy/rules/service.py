@@ -8,6 +8,11 @@ from policy.rules.resource import Resource, Stack, entries, mapping, walk
 
 _LIMITS = {"requests": "RateLimitPolicy", "tokens": "TokenRateLimitPolicy"}
 _UNLIMITED = "unlimited"
+_FAILURE_MODE_OF_OTHERS = (
+    "platform.kuadrant.environment: existing leaves the failure mode to somebody else, and Kuadrant's own lets "
+    "requests pass while the limiter does not answer; set managed"
+)
+_LLM_PODS = {"app.kubernetes.io/part-of": "llminferenceservice", "kserve.io/component": "workload"}
 _MAY_FAIL_OPEN = "RATELIMIT_REPORT_SERVICE_FAILURE_MODE"
 """A report after an answer: failing it could only turn an answer that exists into an error."""
 
@@ -53,6 +58,11 @@ def fail_closed(stack: Stack) -> Iterator[tuple[str, str]]:
     """No answer from the limiter or the authoriser is no permission."""
     if mapping(stack.config.get("limiter")).get("failOpen") is True:
         yield "", "limiter.failOpen: requests pass without any limit while the limiter does not answer"
+    kuadrant = mapping(mapping(stack.config.get("platform")).get("kuadrant"))
+    default = "existing" if kuadrant.get("install", "preinstalled") == "preinstalled" else "managed"
+    protected = mapping(stack.config.get("policy")).get("protected") is True
+    if protected and kuadrant.get("environment", default) == "existing":
+        yield "", _FAILURE_MODE_OF_OTHERS
     for resource in stack.resources:
         for path, here in walk(resource.props):
             name = str(here.get("name", ""))
@@ -65,7 +75,7 @@ def network_policies(stack: Stack) -> Iterator[tuple[str, str]]:
     guards = [
         each for each in stack.of_kind("NetworkPolicy") if "Ingress" in (each.spec.get("policyTypes") or ["Ingress"])
     ]
-    for model in stack.of_kind("InferenceService"):
+    for model in stack.of_kind("InferenceService", "LLMInferenceService"):
         labels = _pod_labels(model)
         if not any(each.namespace == model.namespace and _selects(each, labels) for each in guards):
             yield model.urn, "no NetworkPolicy guards its pods: every pod of the cluster reaches them, without a key"
@@ -78,7 +88,7 @@ def tls(stack: Stack) -> Iterator[tuple[str, str]]:
         for policy in stack.of_kind("AuthPolicy")
     }
     routes = list(stack.of_kind("Route"))
-    in_front = bool(routes) and all(mapping(each.spec.get("tls")).get("termination") for each in routes)
+    in_front = bool(routes) and all(_ends_tls(mapping(each.spec.get("tls"))) for each in routes)
     for gateway in stack.of_kind("Gateway"):
         if (gateway.namespace, gateway.name) not in targets:
             continue
@@ -87,6 +97,11 @@ def tls(stack: Stack) -> Iterator[tuple[str, str]]:
         ]
         if plain and not in_front:
             yield gateway.urn, "listens without TLS, and no Route in front ends TLS either; set gateway.tls"
+
+
+def _ends_tls(route: Mapping[str, Any]) -> bool:
+    """Whether a Route takes TLS, and nothing without it."""
+    return bool(route.get("termination")) and route.get("insecureEdgeTerminationPolicy") != "Allow"
 
 
 def prices(stack: Stack) -> Iterator[tuple[str, str]]:
@@ -103,7 +118,9 @@ def kept_counters(stack: Stack) -> Iterator[tuple[str, str]]:
 
 
 def _pod_labels(model: Resource) -> dict[str, str]:
-    """The labels that KServe gives a predictor's pods in raw deployment mode."""
+    """The labels that KServe gives a model's pods: of a predictor in raw deployment mode, or of a language model."""
+    if model.kind == "LLMInferenceService":
+        return {**_LLM_PODS, "app.kubernetes.io/name": model.name}
     metadata = mapping(model.props.get("metadata"))
     predictor: Mapping[str, Any] = mapping(model.spec.get("predictor"))
     return {

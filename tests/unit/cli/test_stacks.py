@@ -45,9 +45,20 @@ def test_secrets_elsewhere_are_not_lost_silently() -> None:
         new_text(SOURCE + "  maas:other: {secure: v1:q}\n", "x.example.com", "")
 
 
-def test_a_context_that_is_there_is_not_written_over() -> None:
-    with pytest.raises(MaasError, match="maas:cluster already"):
-        new_text(SOURCE + "  maas:cluster: {context: one}\n", "x.example.com", "two")
+@pytest.mark.parametrize("context", ["", "two"])
+def test_a_copy_of_a_copy_does_not_lead_to_the_others_cluster(context: str) -> None:
+    of_one = new_text(SOURCE, "apps.one.example.com", "one").replace('"one"', '"one", identifier: one')
+    config = yaml.safe_load(new_text(of_one + "environment: [maas/fleet]\n", "x.example.com", context))["config"]
+    assert config.get("maas:cluster") == ({"context": "two"} if context else None)
+    assert config["maas:tiers"]
+
+
+@pytest.mark.parametrize("domain", ["", "Not A Domain", "*.example.com", "https://example.com", "a.example.com # b"])
+def test_what_is_no_domain_makes_no_file(tmp_path: Path, domain: str) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text(SOURCE, encoding="utf-8")
+    with pytest.raises(MaasError, match="not a domain name; allowed: DNS labels"):
+        create("new", "dev", domain, "", tmp_path)
+    assert not (tmp_path / "Pulumi.new.yaml").exists()
 
 
 def test_a_copy_of_each_shipped_stack_can_be_deployed(tmp_path: Path) -> None:
@@ -101,9 +112,10 @@ def test_the_newest_look_at_a_cluster_is_told_wherever_it_was_taken(
 def test_a_stack_whose_settings_are_refused_has_a_row_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.yaml").write_bytes((ROOT / "Pulumi.yaml").read_bytes())
     (tmp_path / "Pulumi.eu1.yaml").write_text("config: {maas:domain: UPPER}\n", encoding="utf-8")
-    (row,) = rows(tmp_path)
-    assert row.versions == {}
-    assert "refused" in printed([row])
+    (tmp_path / "Pulumi.eu2.yaml").write_text("config: [", encoding="utf-8")
+    found = rows(tmp_path)
+    assert [(row.stack, row.versions) for row in found] == [("eu1", {}), ("eu2", {})]
+    assert printed(found).count("refused") == len(found)
 
 
 def test_only_stacks_whose_state_is_here_are_compared_and_a_failure_does_not_end_it() -> None:

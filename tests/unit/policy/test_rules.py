@@ -70,6 +70,8 @@ class Case:
 
 
 TIER = {"tiers": {"free": {"requests": "1 per 1m", "tokens": "unlimited"}}}
+EDGE = {"termination": "edge"}
+ISVC = {"key": "serving.kserve.io/inferenceservice", "operator": "Exists"}
 GPU = {"nvidia.com/gpu": "1"}
 FULL = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
 
@@ -80,6 +82,25 @@ CASES = [
         "pinned-images",
         (thing("CatalogSource", spec={"image": "a/b:latest"}),),
         (thing("CatalogSource", spec={"image": "a/b:v1"}),),
+    ),
+    Case(
+        "pinned-images",
+        (pod(env=[{"name": "RELATED_IMAGE_WASMSHIM", "value": "oci://a.example.com/b:latest"}]),),
+        (pod(env=[{"name": "RELATED_IMAGE_WASMSHIM", "value": "oci://a.example.com/b:v1"}]),),
+    ),
+    Case(
+        "images-by-digest",
+        (thing("InferenceService", spec={"predictor": {"model": {"storageUri": "oci://a.example.com/m:v1"}}}),),
+        (
+            thing(
+                "InferenceService", spec={"predictor": {"model": {"storageUri": f"oci://a.example.com/m:v1{DIGEST}"}}}
+            ),
+        ),
+    ),
+    Case(
+        "images-by-digest",
+        (thing("LLMInferenceService", spec={"model": {"uri": "oci://a.example.com/m:v1"}}),),
+        (thing("LLMInferenceService", spec={"model": {"uri": "hf://a/m"}}),),
     ),
     Case("images-by-digest", (pod(image="b:v1"),), (pod(image=f"b:v1{DIGEST}"),)),
     Case("requests-and-limits", (pod(resources={"requests": FULL["requests"]}),), (pod(resources=FULL),)),
@@ -134,7 +155,26 @@ CASES = [
         (pod(env=[{"name": "RATELIMIT_CHECK_SERVICE_FAILURE_MODE", "value": "allow"}]),),
         (pod(env=[{"name": "RATELIMIT_REPORT_SERVICE_FAILURE_MODE", "value": "allow"}]),),
     ),
+    Case(
+        "fail-closed",
+        (),
+        (),
+        {"platform": {"kuadrant": {"install": "preinstalled"}}, "policy": {"protected": True}},
+        {"platform": {"kuadrant": {"install": "preinstalled"}}},
+    ),
+    Case(
+        "fail-closed",
+        (),
+        (),
+        {"platform": {"kuadrant": {"install": "olm", "environment": "existing"}}, "policy": {"protected": True}},
+        {"platform": {"kuadrant": {"environment": "managed"}}, "policy": {"protected": True}},
+    ),
     Case("network-policies", (model(),), (model(), guard(podSelector={}))),
+    Case(
+        "network-policies",
+        (thing("LLMInferenceService"), guard(podSelector={"matchExpressions": [ISVC]})),
+        (thing("LLMInferenceService"), guard(podSelector={"matchLabels": {"kserve.io/component": "workload"}})),
+    ),
     Case(
         "network-policies",
         (model(), guard(podSelector={"matchLabels": {"serving.kserve.io/inferenceservice": "other"}})),
@@ -154,6 +194,11 @@ CASES = [
         (*gateway("HTTP"), thing("Route", spec={})),
         (*gateway("HTTP"), thing("Route", spec={"tls": {"termination": "edge"}})),
     ),
+    Case(
+        "tls",
+        (*gateway("HTTP"), thing("Route", spec={"tls": {**EDGE, "insecureEdgeTerminationPolicy": "Allow"}})),
+        (*gateway("HTTP"), thing("Route", spec={"tls": {**EDGE, "insecureEdgeTerminationPolicy": "Redirect"}})),
+    ),
     Case("prices", (), (), TIER, {"tiers": {"free": {"price": 0.1}}}),
     Case("kept-counters", (thing("Limitador", spec={}),), (thing("Limitador", spec={"storage": {"redis": {}}}),)),
 ]
@@ -161,7 +206,8 @@ CASES = [
 
 def found(case: Case, resources: tuple[Resource, ...], config: Mapping[str, Any]) -> list[str]:
     levels = {name: "mandatory" if name == case.rule else "disabled" for name in RULES}
-    return [each.text for each in check(Stack(resources, {**config, "policy": {"levels": levels}}))]
+    policy = {**config.get("policy", {}), "levels": levels}
+    return [each.text for each in check(Stack(resources, {**config, "policy": policy}))]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.rule))

@@ -349,6 +349,15 @@ def test_who_is_affected_is_also_whoever_an_identity_provider_puts_there() -> No
     assert line == f"tier `free`: 100 to 80 tokens a minute; {people} affected"
 
 
+def test_a_model_of_the_other_api_is_told_like_any() -> None:
+    api = together(put("models.qwen3.api", "llmInferenceService"), put("platform.kserve.install", "preinstalled"))
+    before = edited("sandbox", api)
+    diff = compare("sandbox", before, edited("sandbox", together(api, put("models.qwen3.maxLength", 2048))))
+    assert diff.summary == ["model `qwen3`: maxLength `6144` to `2048`, restart"]
+    gone = compare("sandbox", before, edited("sandbox", together(api, drop("models.qwen3"))))
+    assert "LLMInferenceService llm/qwen3: the model stops" in by_topic(gone)[Topic.DELETED]
+
+
 def test_a_route_that_another_one_takes_the_place_of_is_not_mourned() -> None:
     by_path = put("routing", {"by": "path"})
     across = put("routing", {"by": "path", "quota": "acrossModels"})
