@@ -122,7 +122,9 @@ def test_kinds_of_tokens_weigh_the_same() -> None:
 def test_a_host_that_no_model_has_is_refused_without_a_key_and_leads_nowhere_with_one() -> None:
     service = Service()
     assert service.ask(host=f"other.{DOMAIN}", target="/").status == 401
-    assert not service.ask("freeuser1", host=f"other.{DOMAIN}", target="/").allowed
+    decision = service.ask("freeuser1", host=f"other.{DOMAIN}", target="/")
+    assert decision.status == 403
+    assert "unknown_model" in decision.body
 
 
 def test_a_host_in_other_case_gets_the_policies_all_the_same() -> None:
