@@ -31,6 +31,12 @@ def test_every_exit_code_is_in_the_help_of_every_command() -> None:
             assert f"{code:d} " in shown.partition("Exit codes:")[2], f"{words} says what {code:d} means"
 
 
+def test_every_command_stands_under_its_subject_in_the_help() -> None:
+    shown = runner.invoke(app, ["--help"]).output
+    assert "The running service" in shown
+    assert "─ Commands ─" not in shown, "where those stand that have no subject"
+
+
 def test_help_loads_neither_the_sdk_nor_the_sandbox() -> None:
     script = (
         "import sys\nsys.argv = ['maas', '--help']\nfrom cli.app import main\n"

@@ -73,7 +73,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         with stores.opened(stack, name, Silent(), tmp_path) as store:
             yield store
 
-    monkeypatch.setattr("cli.keys.app._opened", opened)
+    monkeypatch.setattr("cli.commands.keys._opened", opened)
     return Project(tmp_path, calls)
 
 

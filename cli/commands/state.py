@@ -3,17 +3,15 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from cli.commands.options import Json, Stack, open_console
 from cli.exits import HELP, Exit
 from cli.guard import guarded
 from cli.paths import of_user
 from cli.state import BACKUPS
-
-if TYPE_CHECKING:
-    from cli.console import Console
 
 app = typer.Typer(
     help="The state of a stack: what the engine knows of it. Copies are taken around each `up` and `destroy` where the "
@@ -21,10 +19,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack: the middle of Pulumi.<stack>.yaml.")]
 Name = Annotated[str, typer.Option("--name", help="Which sandbox, for the sandbox's stack.")]
 Kind = Annotated[str, typer.Option("--kind", metavar="NAME", help="The stack of this kind cluster, instead.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -48,7 +44,7 @@ def backup(
         from cli.state import commands  # noqa: PLC0415
 
         file = of_user(out) if out else None
-        path = commands.backup(commands.opened(stack, name, kind), file, _console())
+        path = commands.backup(commands.opened(stack, name, kind), file, open_console())
         _say({"file": str(path)}, f"The state is copied to {path}.", as_json=json_)
 
     guarded(work)
@@ -81,7 +77,7 @@ def restore(  # noqa: PLR0913 - its options
             lines = [f"{row['number']:>6}  {row['when']}  {row['reason']}" for row in rows]
             _say({"backups": rows}, "\n".join(lines) or "There are none.", as_json=json_)
             return
-        path = commands.restore(target, source, of_user, BACKUPS, _console())
+        path = commands.restore(target, source, of_user, BACKUPS, open_console())
         text = f"Took back {path}.\nNext: ./maas preview{target.words} shows what the cluster differs in."
         _say({"file": str(path)}, text, as_json=json_)
 
@@ -98,7 +94,7 @@ def check(stack: Stack = "sandbox", name: Name = "sandbox", kind: Kind = "", *, 
     def work() -> None:
         from cli.state import checks, commands  # noqa: PLC0415
 
-        found = commands.check(commands.opened(stack, name, kind), _console())
+        found = commands.check(commands.opened(stack, name, kind), open_console())
         lines = [
             f"{each.level:8} {each.subject:12} {each.text}" + (f"\n{'':22}{each.fix}" if each.fix else "")
             for each in found
@@ -128,7 +124,7 @@ def unlock(
         from cli.state import commands  # noqa: PLC0415
 
         target = commands.opened(stack, name, kind)
-        count = commands.unlock(target, _console(), force=force)
+        count = commands.unlock(target, open_console(), force=force)
         text = f"Cleared {count} lock{'' if count == 1 else 's'}." if count else "There was no lock."
         _say({"cleared": count}, text, as_json=json_)
 
@@ -159,7 +155,7 @@ def adopt(  # noqa: PLR0913 - its options
 
         if not yes:
             typer.confirm("Begin with an empty state?", abort=True)
-        target = commands.adopt(stack, name, kind, _console(), lost_passphrase=lost_passphrase)
+        target = commands.adopt(stack, name, kind, open_console(), lost_passphrase=lost_passphrase)
         _say({}, f"The state is empty. Next: ./maas up{target.words}", as_json=json_)
 
     guarded(work)
@@ -167,9 +163,3 @@ def adopt(  # noqa: PLR0913 - its options
 
 def _say(result: dict[str, object], text: str, *, as_json: bool) -> None:
     typer.echo(json.dumps({"result": "succeeded", **result}, indent=2) if as_json else text)
-
-
-def _console() -> "Console":
-    from cli.console import Console  # noqa: PLC0415
-
-    return Console()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.commands.options import Json, Stack
 from cli.exits import HELP, Exit, MaasError
 from cli.guard import guarded
 from cli.paths import of_user
@@ -18,8 +19,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack: the middle of Pulumi.<stack>.yaml.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change in the stack file, and leave it.")]
 ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The model's key under maas:models.")]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.commands.options import Json, Stack
 from cli.exits import HELP, Exit, MaasError
 from cli.guard import guarded
 from cli.paths import of_user
@@ -24,9 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack: the middle of Pulumi.<stack>.yaml.")]
 Name = Annotated[str, typer.Option("--name", help="Which sandbox, for the sandbox's stack.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Show = Annotated[bool, typer.Option("--show", help="Print the new keys, in clear, on stdout.")]
 Users = Annotated[list[str], typer.Argument(metavar="USER...", help="Names below maas:users.")]
 Form = Annotated[str, typer.Option("--format", help="json, csv or secrets; default: by the file's name and content.")]
