@@ -102,7 +102,7 @@ def problems(errors: Sequence[Diagnostic], describe: str = "") -> str:
         describe: How to look at an object, such as `kubectl --kubeconfig ... describe`.
     """
     lines = [_with_object(each) for each in errors]
-    if describe and any(each.urn for each in errors):
+    if describe and any(each.urn and not each.rule for each in errors):
         lines.append(f"Look at the object's status and events: {describe} <kind> <name>")
     return "\n".join(lines)
 

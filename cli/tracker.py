@@ -55,6 +55,8 @@ class Diagnostic:
     severity: str
     message: str
     urn: str = ""
+    rule: str = ""
+    """The rule of a policy pack that was broken; empty for what went wrong."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ class Tracker:
         said = event.message.strip().rsplit("\n", 1)[-1]
         name = event.policy_name.removesuffix("-advice")  # see policy/__main__.py
         text = f"{name} ({event.enforcement_level}): {said}"
-        self._diagnostics[Diagnostic(severity, text, event.resource_urn or "")] = None
+        self._diagnostics[Diagnostic(severity, text, event.resource_urn or "", name)] = None
 
     def _layer(self, urn: str) -> Layer:
         name = layer_of(urn) or "stack"

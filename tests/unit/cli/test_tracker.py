@@ -2,6 +2,7 @@ from typing import Any
 
 from pulumi.automation.events import EngineEvent
 
+from cli.summary import problems
 from cli.tracker import Tracker, differing
 
 PREFIX = "urn:pulumi:sandbox::maas::"
@@ -95,3 +96,14 @@ def test_differences_are_told_to_the_leaf() -> None:
     old = {"a": {"b": 1, "c": [1, 2]}, "d": [1]}
     new = {"a": {"b": 2, "c": [1, 3]}, "d": [1, 2], "e": 1}
     assert differing(old, new) == ["a.b", "a.c[1]", "d", "e"]
+
+
+def test_a_broken_rule_is_told_without_sending_anybody_to_the_cluster() -> None:
+    said = {"resourceUrn": POLICY, "message": "What the rule is for.\nlistens without TLS", "color": "never"}
+    rule = {"policyName": "tls", "policyPackName": "maas", "policyPackVersion": "1", "policyPackVersionTag": "1"}
+    tracker = Tracker()
+    tracker.on_event(parsed({"policyEvent": {**said, **rule, "enforcementLevel": "mandatory"}}))
+    text = "TokenRateLimitPolicy limits: tls (mandatory): listens without TLS"
+    assert problems(tracker.errors, "kubectl describe") == text
+    tracker.on_event(diagnostic("it is not there"))
+    assert problems(tracker.errors, "kubectl describe").endswith("kubectl describe <kind> <name>")
