@@ -44,8 +44,17 @@ def exported(base: str, root: Path = ROOT) -> Generator[Path]:
         raise MaasError(f"git cannot read {base}: {archive.stderr.decode(errors='replace').strip()}")
     with tempfile.TemporaryDirectory(prefix="maas-base-") as folder:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-            files.extractall(folder, filter="data")
+            files.extractall(folder, [each for each in files if _stays_within(each, folder)], filter="data")
         yield Path(folder)
+
+
+def _stays_within(member: tarfile.TarInfo, folder: str) -> bool:
+    """Whether a file of the commit is one; what leads out of the folder, such as a link to an absolute path, is not."""
+    try:
+        tarfile.data_filter(member, folder)
+    except tarfile.FilterError:
+        return False
+    return True
 
 
 def commit_of(base: str, root: Path = ROOT) -> str:
@@ -57,6 +66,8 @@ def commit_of(base: str, root: Path = ROOT) -> str:
     found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
     if found.returncode == 0:
         return found.stdout.decode().strip()
+    if _git(root, "rev-parse", "--git-dir").returncode:
+        raise MaasError(f"{root} is no git repository, so there is no commit to compare with.", code=Exit.USAGE)
     shallow = _git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == b"true"
     word = ", which is a shallow one" if shallow else ""
     raise MaasError(_FAR_AWAY.format(base=base, shallow=word), code=Exit.USAGE)

@@ -154,6 +154,24 @@ def test_a_commit_that_is_not_here_comes_with_the_command_that_fetches_it(reposi
         commit_of("nowhere", repository)
 
 
+def test_a_folder_without_git_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(MaasError, match="is no git repository"):
+        commit_of("HEAD", tmp_path)
+
+
+def test_a_link_of_the_base_that_leads_out_of_it_is_left_out(repository: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", "--branch=main", str(repository), "tree")
+    tree = tmp_path / "tree"
+    (tree / "out").symlink_to("/etc/hostname")
+    (tree / "within").symlink_to("Pulumi.yaml")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "-m", "Links")
+    git(tree, "tag", "-a", "v1", "-m", "A tag")
+    with exported("v1", tree) as base:
+        assert not (base / "out").is_symlink()
+        assert (base / "within").read_bytes() == (tree / "Pulumi.yaml").read_bytes()
+
+
 def test_a_stack_that_neither_side_has_is_refused(repository: Path) -> None:
     with exported("main", repository) as tree, pytest.raises(MaasError, match=r"No stack prod.*dev, same"):
         both(tree, ["prod"], repository)
