@@ -287,37 +287,83 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - CEL's values are of any type
     return value
 
 
-def _at(body: Mapping[str, Any], pointer: str) -> Any:  # noqa: ANN401 - JSON's values are of any type
-    """The value at a JSON pointer (RFC 6901)."""
+def _at(body: Mapping[str, Any], pointer: str) -> str | float | bool:
+    """The text, number or truth at a JSON pointer (RFC 6901); the filter takes nothing else from an answer."""
     value: Any = body
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         value = cast("list[Any]", value)[int(key)] if isinstance(value, list) else value[key]
+    if not isinstance(value, str | float | int):
+        raise TypeError(f"{pointer} is neither a text, a number nor a truth")
     return value
 
 
-def _substring(text: str, start: int, end: int | None = None) -> str:
-    return text[start:end]
+# The filter's own string functions, as its source has them (src/data/cel/strings.rs): places are counted in bytes by
+# some and in characters by others, and what is less than nothing is a very large number.
+
+
+_HUGE = 1 << 64
+
+
+def _char_at(text: str, index: int) -> str:
+    if not 0 <= index < len(text):
+        raise ValueError(f"no index {index}")
+    return text[index]
+
+
+def _index_of(text: str, part: str, start: int | None = None) -> int:
+    whole = text.encode()
+    if start is not None and not 0 <= start < len(whole):
+        return -1
+    return whole.find(part.encode(), start)
+
+
+def _last_index_of(text: str, part: str, start: int | None = None) -> int:
+    whole = text.encode()
+    if start is None:
+        return whole.rfind(part.encode())
+    # Counted from `start`, and not from the beginning of the text.
+    return whole[start:].rfind(part.encode()) if 0 <= start < len(whole) else -1
 
 
 def _join(parts: list[str], by: str = "") -> str:
     return by.join(parts)
 
 
-def _char_at(text: str, index: int) -> str:
-    return text[index : index + 1]
+def _lower_ascii(text: str) -> str:
+    return text.encode().lower().decode()
+
+
+def _upper_ascii(text: str) -> str:
+    return text.encode().upper().decode()
+
+
+def _split(text: str, by: str, most: int = -1) -> list[str]:
+    if most == 0:
+        return []
+    parts = text.split(by) if by else ["", *text, ""]
+    if 0 < most < len(parts):
+        parts[most - 1 :] = [by.join(parts[most - 1 :])]
+    return parts
+
+
+def _substring(text: str, start: int, end: int | None = None) -> str:
+    first, last = start % _HUGE, len(text) if end is None else end % _HUGE
+    if last < first:
+        raise ValueError(f"no part from {start} to {end}")
+    return text[first:last]
 
 
 _FILTER_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "charAt": _char_at,
-    "indexOf": str.find,
-    "lastIndexOf": str.rfind,
+    "indexOf": _index_of,
+    "lastIndexOf": _last_index_of,
     "join": _join,
-    "lowerAscii": str.lower,
-    "upperAscii": str.upper,
+    "lowerAscii": _lower_ascii,
+    "upperAscii": _upper_ascii,
     "trim": str.strip,
     "replace": str.replace,
-    "split": str.split,
+    "split": _split,
     "substring": _substring,
 }
 """What the filter adds to its engine (Kuadrant's documentation of CEL in wasm-shim)."""

@@ -26,6 +26,8 @@ RELEASES: Mapping[str, Release] = {
 
 NOT_MODELLED = (
     "HTTPRoute matches by regular expression: of paths, headers and query parameters",
+    "HTTPRoute filters but RequestRedirect (without its path), RequestHeaderModifier and URLRewrite of the path",
+    "a listener's allowedRoutes, and ReferenceGrants: a route that names the Gateway is attached to it",
     "AuthPolicy: metadata, callbacks, SpiceDB, SubjectAccessReview, OAuth2 introspection, x509, plain",
     "AuthPolicy: caches, selectors with modifiers (@extract and the like)",
     "PlanPolicy, OIDCPolicy, ThreatPolicy, DNSPolicy and TLSPolicy; routes of other kinds than HTTPRoute",
@@ -37,7 +39,9 @@ NOT_MODELLED = (
     "clock skew between replicas of the gateway, and time limits of its calls",
     "the operator's own check of expressions, but for `auth.` where no AuthPolicy is in effect",
     "token reservation, which releases after 1.5.2 have",
-    "body of the request: `requestBodyJSON` is accepted by the operator and fails in the filter of this release",
+    "body of the request: `requestBodyJSON` is accepted by the operator and fails, as in the filter of 1.4; 1.5 has it",
+    "attributes of `connection`, of `destination`, and of `source` but its address: they have no value",
+    "a piece of a stream that ends within a character: the filter drops it with all that is in it",
 )
 
 

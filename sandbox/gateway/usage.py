@@ -6,6 +6,7 @@ from typing import Any, cast
 
 _LONGEST_EVENT = 1 << 20
 """Bytes of one event that are kept; a longer one has no usage in it that the filter would read."""
+_TOO_LONG = b"too long"
 
 
 class StreamedUsage:
@@ -25,11 +26,12 @@ class StreamedUsage:
         if len(self._rest) > _LONGEST_EVENT:
             self._rest, self._too_long = b"", True
         for event in events:
-            data = b"" if self._too_long else _data(event)
+            data = _TOO_LONG if self._too_long else _data(event)
             self._too_long = False
-            if data or event:
+            # Without data it is no event: such is a comment that keeps the connection open.
+            if data:
                 self._events = (self._events[1], data)
-        self.ended = self._events[1] == b"[DONE]"
+        self.ended = self._events[1].strip() == b"[DONE]"
 
     def body(self) -> Mapping[str, Any] | None:
         """The JSON of the last event but one; None when it has none."""
@@ -47,4 +49,4 @@ def parsed(body: bytes) -> Mapping[str, Any] | None:
 
 def _data(event: bytes) -> bytes:
     lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines).strip()
+    return b"\n".join(lines)

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from enforcement.decision import TOO_MANY, labels
+from enforcement.expressions import EvaluationError, FilterContext, filter_expression
 from enforcement.objects import Object
-from enforcement.semantics import Semantics
+from enforcement.request import Request
+from enforcement.semantics import NOT_MODELLED, Semantics
 from tests.unit.enforcement.small import TIER, USER, Small, auth, limit, policy, rates, requests, route, tokens
 
 OPEN = Semantics(check_fails_open=True)
@@ -246,6 +248,55 @@ def test_without_authorino_requests_are_refused_or_nobody_is_asked(
     assert [small.ask().status, small.ask("alice").status] == statuses
 
 
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ('"abc".charAt(1)', "b"),
+        ('"abc".charAt(3)', None),
+        ('"hello mellow".indexOf("")', 0),
+        ('"hello mellow".indexOf("jello")', -1),
+        ('"hello mellow".indexOf("ello", 2)', 7),
+        ('"hello mellow".indexOf("ello", 20)', -1),
+        ('"hello mellow".lastIndexOf("")', 12),
+        ('"hello mellow".lastIndexOf("ello")', 7),
+        ('"hello mellow".lastIndexOf("ello", 6)', 1),
+        ('"hello mellow".lastIndexOf("ello", 20)', -1),
+        ('["hello", "mellow"].join()', "hellomellow"),
+        ('["hello", "mellow"].join(" ")', "hello mellow"),
+        ('"TacoCÆt".lowerAscii()', "tacocÆt"),
+        ('"TacoCæß".upperAscii()', "TACOCæß"),
+        ('"  trim\t ".trim()', "trim"),
+        ('"hello hello".replace("he", "we")', "wello wello"),
+        ('"hello hello".replace("he", "we", 1)', "wello hello"),
+        ('"hello hello".replace("he", "we", -1)', "wello wello"),
+        ('"hello".replace("", "_")', "_h_e_l_l_o_"),
+        ('"a b c".split(" ")', ["a", "b", "c"]),
+        ('"a b c".split(" ", 0)', []),
+        ('"a b c".split(" ", 1)', ["a b c"]),
+        ('"a b c".split(" ", 2)', ["a", "b c"]),
+        ('"a b c".split(" ", -1)', ["a", "b", "c"]),
+        ('"abc".split("")', ["", "a", "b", "c", ""]),
+        ('"abc".split("", 2)', ["", "abc"]),
+        ('"tacocat".substring(4)', "cat"),
+        ('"tacocat".substring(0, 4)', "taco"),
+        ('"tacocat".substring(4, 99)', "cat"),
+        ('"tacocat".substring(4, -1)', "cat"),
+        ('"tacocat".substring(4, 2)', None),
+        ('"tacocat".substring(8)', None),
+        ('"tacocat".substring(8, 9)', ""),
+        ('"tacocat".substring(-1)', None),
+    ],
+)
+def test_the_filters_own_string_functions_do_as_its_source_says(expression: str, value: object) -> None:
+    """None: an error. The cases are those of the filter's own tests, and its edges."""
+    context = FilterContext({"request": {}})
+    if value is None:
+        with pytest.raises(EvaluationError):
+            filter_expression(expression).value(context)
+    else:
+        assert filter_expression(expression).value(context) == value
+
+
 # 11. What counters are told apart by.
 
 
@@ -266,13 +317,15 @@ def test_a_counter_without_a_value_is_an_error() -> None:
 
 def test_labels_that_read_the_answer_are_on_reports_alone_and_those_without_a_value_on_none() -> None:
     wanted = {"user": USER, "model": 'responseBodyJSON("/model")', "none": "auth.identity.nothing"}
+    # Of an answer's values the filter takes texts, numbers and truths, and leaves the others out.
+    wanted |= {name: f'responseBodyJSON("/{name}")' for name in ("null", "list", "object", "list/5", "model/x")}
     telemetry = policy("TelemetryPolicy", {"metrics": {"default": {"labels": wanted}}}, name="t")
     small = Small(auth(), telemetry, tokens({"t": limit(5)}), remembers=8)
     for _ in range(2):  # the second from memory: the first one's answer must not be in it
         decision = small.ask("alice")
         assert decision.context is not None
         assert labels(small.world, decision.context) == {"user": "alice"}
-        decision.context.answered({"model": "m"})
+        decision.context.answered({"model": "m", "null": None, "list": [1], "object": {"a": 1}})
         assert labels(small.world, decision.context) == {"user": "alice", "model": "m"}
 
 
@@ -283,6 +336,13 @@ def test_a_release_that_is_not_known_is_refused_by_name() -> None:
     assert Semantics.of("1.5.2", fail_open=True) == Semantics(check_fails_open=True)
     with pytest.raises(LookupError, match=r"Kuadrant v9\.9\.9 .*1\.4\.2"):
         Semantics.of("v9.9.9")
+
+
+@pytest.mark.parametrize("attribute", ["connection.mtls", "destination.port", "source.port", "source.principal"])
+def test_an_attribute_that_is_listed_as_not_modelled_has_no_value(attribute: str) -> None:
+    assert any(attribute.partition(".")[0] in each for each in NOT_MODELLED)
+    with pytest.raises(EvaluationError):
+        filter_expression(attribute).value(FilterContext(Request("GET", "a", "/").attributes(0.0)))
 
 
 def test_what_is_not_modelled_is_refused_and_not_passed_over() -> None:

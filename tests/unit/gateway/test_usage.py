@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,8 +33,17 @@ def test_only_the_last_event_but_one_is_read() -> None:
     assert not followed(b"data: [DONE]", []).ended
 
 
-def test_a_comment_is_an_event_too_and_an_endless_one_is_not_kept() -> None:
-    assert followed(b'data: {"usage": 1}\n\n: ping\n\ndata: [DONE]\n\n', []).body() is None
+@pytest.mark.parametrize("nothing", [": ping\n\n", "\n", "event: ping\n\n", "id: 1\nretry: 5\n\n", "data:\n\n"])
+def test_what_has_no_data_is_no_event(nothing: str) -> None:
+    *before, usage, done = events(42)
+    stream = "".join([*before, nothing, usage, nothing, done, nothing]).encode()
+    assert (followed(stream, []).body() or {})["usage"] == {"total_tokens": 42}
+
+
+def test_an_endless_event_is_not_kept_and_counts_as_one() -> None:
+    long = b"data: " + b"x" * (1 << 21) + b"\n\n"
+    stream = b'data: {"usage": 1}\n\n' + long + b"data: [DONE]\n\n"
+    assert followed(stream, list(range(0, 1 << 21, 100_000))).body() is None, "it is the last but one"
     usage = StreamedUsage()
     for _ in range(40):
         usage.feed(b"x" * 100_000)
