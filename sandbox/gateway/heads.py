@@ -41,7 +41,7 @@ def read_head(request: web.BaseRequest) -> Request | BadRequest:
     absolute = not request.raw_path.startswith("/")
     if len(hosts) != 1 or not hosts[0]:
         return BadRequest(400, "one Host header is needed")
-    host, target = hosts[0], request.raw_path
+    host, target = _readable(hosts[0]), request.raw_path
     if absolute:
         try:
             url = URL(target)
@@ -51,7 +51,9 @@ def read_head(request: web.BaseRequest) -> Request | BadRequest:
             return BadRequest(404, "no route")
         host, target = url.authority, url.raw_path_qs
     headers = {
-        **{name: value for name, value in joined(request.headers).items() if not name.startswith("x-envoy-")},
+        **{
+            name: _readable(value) for name, value in joined(request.headers).items() if not name.startswith("x-envoy-")
+        },
         "x-request-id": _request_id(request.headers.get("X-Request-ID", "")),
         "x-forwarded-proto": "http",
     }
@@ -107,6 +109,11 @@ def without_credentials(
     path, question, query = target.partition("?")
     parts = [part for part in query.split("&") if not _holds(part.partition("=")[2], credentials)]
     return kept, path + (question if parts and parts != [""] else "") + "&".join(parts)
+
+
+def _readable(value: str) -> str:
+    """A header's value as text: bytes that are no UTF-8 have a stand-in, since no expression can read them."""
+    return value if value.isascii() else value.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _holds(value: str, credentials: Collection[str]) -> bool:

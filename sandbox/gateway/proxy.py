@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 LARGEST_BODY = 16 * 1024 * 1024
 """Bytes of a request's body; a larger one gets 413."""
+_LARGEST_LINE = 60 * 1024
+"""Bytes of one header or of the target: what Envoy takes for a whole head."""
 _LOOPBACK = "127.0.0.1"
 _CONNECT_SECONDS = 5.0
 _POOL_SECONDS = 20.0
@@ -136,7 +138,9 @@ class Proxy:
         except redis.RedisError as error:
             self.telemetry.partitioned(yes=True)
             because = f"Limitador's Redis does not answer ({type(error).__name__})"
-            return Decision(allowed=False, status=500, guarded=True, errors=1, explanation=[because])
+            return _undecided(because)
+        except NotImplementedError as error:
+            return _undecided(f"not modelled here: {error}")
         if isinstance(gate.counters, RedisCounters):
             self.telemetry.partitioned(yes=False)
         return decision
@@ -285,6 +289,10 @@ class Proxy:
         self.telemetry.answered(name_of(gateway), namespace_of(gateway), (to.namespace, to.name), outcome)
 
 
+def _undecided(because: str) -> Decision:
+    return Decision(allowed=False, status=500, guarded=True, errors=1, explanation=[because])
+
+
 def _count(entry: Entry, tokens: int | None, body: Mapping[str, object] | None, now: float) -> None:
     """Note what was counted; nothing when the answer named no tokens."""
     entry.tokens = tokens
@@ -303,7 +311,14 @@ def data_runner(proxy: Proxy, drain_seconds: float = 0.0) -> web.ServerRunner:
         proxy: the data path.
         drain_seconds: for running requests, when it is cleaned up.
     """
-    server = web.Server(proxy.handle, auto_decompress=False, handler_cancellation=True, access_log=None)
+    server = web.Server(
+        proxy.handle,
+        auto_decompress=False,
+        handler_cancellation=True,
+        access_log=None,
+        max_line_size=_LARGEST_LINE,
+        max_field_size=_LARGEST_LINE,
+    )
     return web.ServerRunner(server, shutdown_timeout=drain_seconds)
 
 

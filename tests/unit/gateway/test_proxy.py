@@ -13,6 +13,7 @@ from tests.unit.enforcement.service import CHAT, KEYS
 from tests.unit.gateway.service import (
     LOOPBACK,
     STREAM_HEAD,
+    Running,
     Writer,
     answers,
     chunk,
@@ -299,6 +300,54 @@ def test_a_host_that_no_gateway_listens_for_gets_404_and_a_route_to_nowhere_500(
             assert (await gateway.ask("freeuser1", host="elsewhere.example"))[0] == 404
             assert (await gateway.ask(host="unknown.maas.localhost"))[0] == 401, "the fallback route has the policies"
             assert (await gateway.ask("freeuser1", host="qwen3.maas.localhost"))[0] == 500, "its Service does not exist"
+
+    in_loop(work())
+
+
+async def raw(gateway: Running, lines: bytes) -> int:
+    """The status of a request with these lines of the head."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, gateway.port)
+    writer.write(b"GET /v1/models HTTP/1.1\r\n" + lines + b"\r\n")
+    status = int((await reader.readline()).split()[1])
+    writer.close()
+    return status
+
+
+HOST_LINE = b"Host: simulator.maas.localhost\r\n"
+KEY_LINE = f"Authorization: Bearer {KEYS['freeuser1']}\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (HOST_LINE + KEY_LINE + b"X-Name: \xc3\xa9\r\n", 200),
+        (HOST_LINE + KEY_LINE + b"X-Name: \xe9\xff\r\n", 200),
+        (HOST_LINE + b"Authorization: Bearer \xff\r\n", 401),
+        (b"Host: \xff.maas.localhost\r\n" + KEY_LINE, 403),
+        (HOST_LINE + KEY_LINE + b"X-Name: " + b"x" * 40_000 + b"\r\n", 200),
+    ],
+    ids=["UTF-8", "other bytes", "a key of other bytes", "a host of other bytes", "long"],
+)
+def test_a_header_may_have_any_bytes_and_as_many_as_envoy_takes(lines: bytes, status: int) -> None:
+    async def work() -> None:
+        async with running(answers(10)) as gateway:
+            assert await raw(gateway, lines) == status
+
+    in_loop(work())
+
+
+def test_a_route_that_is_not_modelled_refuses_its_own_requests_and_the_decision_says_why() -> None:
+    def by_expression(route: dict[str, Any]) -> None:
+        if route["metadata"]["name"] == "qwen3":
+            route["spec"]["rules"][0]["matches"] = [{"path": {"type": "RegularExpression", "value": "/v.*"}}]
+
+    async def work() -> None:
+        async with running(answers(10), made=stack(HTTPRoute=by_expression)) as gateway:
+            status, _, headers = await gateway.ask("freeuser1", host="qwen3.maas.localhost")
+            assert (status, headers["server"]) == (500, "istio-envoy")
+            [last] = gateway.proxy.journal.last(1)
+            assert last["explanation"] == ["not modelled here: path matches of type RegularExpression"]
+            assert (await gateway.ask("freeuser1"))[0] == 200
 
     in_loop(work())
 
