@@ -129,6 +129,8 @@ def _group(part: str) -> Group:
     for word in (each.strip() for each in rest.split(",")):
         if found := _USERS.match(word):
             group = replace(group, users=int(found[1]))
+            if not group.users:
+                raise TrafficError(f"{part}: at least 1 user; without a number they are the stack's own")
         elif found := _RATE.match(word):
             group = replace(group, per_second=float(found[1]) / _window(found[2], word), steady=bool(found[3]))
         elif found := _TOKENS.match(word):

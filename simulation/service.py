@@ -13,6 +13,8 @@ from enforcement.request import Request
 from enforcement.semantics import Semantics
 
 CHAT = "/v1/chat/completions"
+_NOWHERE = "http://unknown.invalid"
+"""What is asked for a model that a stack does not have: no gateway listens for it, so it is answered with 404."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Service:
 
     def request(self, user: str, model: str) -> Request:
         """A chat of a user with a model; without a credential for a user that has none."""
-        url = urlsplit(self.endpoints.get(model, f"http://{model}.unknown.invalid"))
+        url = urlsplit(self.endpoints.get(model, _NOWHERE))
         headers = {"content-type": "application/json"}
         if user in self.keys:
             headers["authorization"] = f"Bearer {self.keys[user]}"

@@ -6,6 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+_EARLIEST, _LATEST = -6e10, 1e11
+"""Seconds since the epoch: the years 68 and 5138. What is later is in milliseconds."""
+_MOST = 10**12
+"""Of tokens, and of the seconds that an answer takes: a million times what anything needs."""
 FIELDS = ("time", "user", "model", "prompt_tokens", "completion_tokens", "stream", "seconds", "status")
 
 
@@ -37,7 +41,7 @@ def read(path: Path) -> Iterator[Ask]:
     """The requests of a trace, one JSON object a line.
 
     Raises:
-        TrafficError: a line is no request, or is earlier than the one before; named by its number.
+        TrafficError: a line is no request, or is earlier than the one before; named by its number. Or there is none.
     """
     earlier = float("-inf")
     try:
@@ -47,7 +51,7 @@ def read(path: Path) -> Iterator[Ask]:
                     continue
                 try:
                     ask = parsed(json.loads(line))
-                except (ValueError, KeyError, TypeError) as error:
+                except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                     raise TrafficError(f"{path}:{number}: {_reason(error)}") from error
                 if ask.time < earlier:
                     raise TrafficError(f"{path}:{number}: earlier than the line before; sort the trace by time")
@@ -55,6 +59,8 @@ def read(path: Path) -> Iterator[Ask]:
                 yield ask
     except (OSError, UnicodeDecodeError) as error:
         raise TrafficError(f"{path}: {error}") from error
+    if earlier == float("-inf"):
+        raise TrafficError(f"{path}: has no requests; a trace is one JSON object a line")
 
 
 def parsed(line: object) -> Ask:
@@ -70,8 +76,8 @@ def parsed(line: object) -> Ask:
     seconds, status = fields.get("seconds"), fields.get("status")
     ask = Ask(
         _time(fields["time"]),
-        str(fields["user"]),
-        str(fields["model"]),
+        _name(fields, "user"),
+        _name(fields, "model"),
         int(fields.get("prompt_tokens") or 0),
         int(fields.get("completion_tokens") or 0),
         bool(fields.get("stream", False)),
@@ -79,8 +85,8 @@ def parsed(line: object) -> Ask:
         None if status is None else int(status),
         fields.get("prompt_tokens") is not None or fields.get("completion_tokens") is not None,
     )
-    if ask.prompt < 0 or ask.completion < 0 or (ask.seconds or 0) < 0:
-        raise ValueError("tokens and seconds cannot be less than none")
+    if not all(0 <= each < _MOST for each in (ask.prompt, ask.completion, ask.seconds or 0)):
+        raise ValueError(f"tokens and seconds cannot be less than none, and have to be below {_MOST}")
     return ask
 
 
@@ -101,12 +107,22 @@ def written(ask: Ask) -> str:
     return json.dumps(fields, separators=(",", ":"))
 
 
+def _name(fields: Mapping[str, Any], field: str) -> str:
+    value = fields[field]
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise TypeError(f"{field} is no name: {json.dumps(value)}")
+    return str(value)
+
+
 def _time(value: object) -> float:
-    if isinstance(value, bool):
-        raise TypeError("time is neither seconds nor a date")
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not _EARLIEST < value < _LATEST:
+            raise ValueError(f"time is {value}: not seconds since the epoch; are they milliseconds?")
         return float(value)
-    moment = datetime.fromisoformat(str(value))
+    try:
+        moment = datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise ValueError("time is neither seconds since the epoch nor a date: 2026-01-31T09:00:00Z") from error
     if moment.tzinfo is None:
         raise ValueError("time has no zone: write seconds since the epoch, or 2026-01-31T09:00:00Z")
     return moment.timestamp()

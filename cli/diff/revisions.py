@@ -25,7 +25,7 @@ _LOCK = "requirements.lock"
 _SECONDS = 120.0
 _FAR_AWAY = """\
 There is no commit {base} in this clone{shallow}. Fetch it first:
-  git fetch --depth=1 origin {base} && ./maas diff --base FETCH_HEAD"""
+  git fetch --depth=1 origin {base} && {again} FETCH_HEAD"""
 
 
 @contextmanager
@@ -57,8 +57,13 @@ def _stays_within(member: tarfile.TarInfo, folder: str) -> bool:
     return True
 
 
-def commit_of(base: str, root: Path = ROOT) -> str:
+def commit_of(base: str, root: Path = ROOT, *, again: str = "./maas diff --base") -> str:
     """The full hash of a commit.
+
+    Args:
+        base: what somebody wrote.
+        root: the clone.
+        again: what is to be run with it once it has been fetched.
 
     Raises:
         MaasError: The word names none that is here.
@@ -70,7 +75,7 @@ def commit_of(base: str, root: Path = ROOT) -> str:
         raise MaasError(f"{root} is no git repository, so there is no commit to compare with.", code=Exit.USAGE)
     shallow = _git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == b"true"
     word = ", which is a shallow one" if shallow else ""
-    raise MaasError(_FAR_AWAY.format(base=base, shallow=word), code=Exit.USAGE)
+    raise MaasError(_FAR_AWAY.format(base=base, shallow=word, again=again), code=Exit.USAGE)
 
 
 def both(base: Path, stacks: Iterable[str], root: Path = ROOT) -> dict[str, tuple[Snapshot | None, Snapshot | None]]:

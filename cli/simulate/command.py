@@ -9,8 +9,8 @@ import typer
 from rich.console import Console as RichConsole
 from rich.console import RenderableType
 
-from cli import stackfile
 from cli.console import Console
+from cli.diff.revisions import commit_of
 from cli.exits import Exit, MaasError
 from cli.paths import of_user
 from cli.simulate.source import Source
@@ -22,6 +22,7 @@ from simulation.service import Service
 from simulation.traffic import Ask, TrafficError, read, written
 
 _WIDTH = 160
+_CHARTS = (".png", ".svg", ".pdf", ".html")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def run(wish: Wish, console: Console) -> Exit:
         FAILED when a trace has recorded decisions and the simulation of the stack as it is decides otherwise.
 
     Raises:
-        MaasError: the traffic, the revision or a setting makes no sense.
+        MaasError: the traffic, the revision, a setting or a file to write makes no sense.
     """
     try:
         return _run(wish, console)
@@ -64,6 +65,9 @@ def run(wish: Wish, console: Console) -> Exit:
 def _run(wish: Wish, console: Console) -> Exit:
     settings = parsed_settings(wish.settings)
     source = Source.of(wish.traffic)
+    _require_places(wish, source.path)
+    if wish.against:
+        commit_of(wish.against, again="./maas simulate --against")
     added = _strangers(source.path, wish) if source.path and wish.unknown_tier else source.added
     with console.step(f"Recording what the program makes of stack {wish.stack}", 3):
         now = service(wish.stack, users=added, settings={})
@@ -72,16 +76,18 @@ def _run(wish: Wish, console: Console) -> Exit:
         # The same requests for both: what a recipe leaves open is decided by the stack as it is.
         return source.asks(now.users, sorted(now.endpoints))
 
+    title, other = _title(wish), None
+    if wish.compares:
+        # Before anything is simulated: a refusal should not wait for a million requests.
+        with console.step(f"Recording it {title}", 5):
+            other = service(wish.stack, revision=wish.against, users=added, settings=settings)
     if wish.save is not None:
         _save(of_user(wish.save), asks())
     result = _replayed("Simulating the stack as it is", now, asks(), wish, console)
-    if not wish.compares:
+    if other is None:
         _report(wish, console, lambda: summary.as_json(result), lambda: shown(result, all_users=wish.all_users))
         _chart(wish, {"as it is": result})
         return Exit.FAILED if result.differing else Exit.OK
-    title = _title(wish)
-    with console.step(f"Recording it {title}", 5):
-        other = service(wish.stack, revision=wish.against, users=added, settings=settings)
     then = _replayed(f"Simulating it {title}", other, asks(), wish, console)
     _report(
         wish,
@@ -94,10 +100,25 @@ def _run(wish: Wish, console: Console) -> Exit:
 
 
 def _strangers(path: Path, wish: Wish) -> dict[str, str]:
-    """Users of a trace that the stack file does not name."""
-    config = stackfile.mapping(stackfile.read(stackfile.stack_file(wish.stack)).get("config"))
-    users = stackfile.mapping(config.get("maas:users") or config.get("users"))
-    return {ask.user: wish.unknown_tier for ask in read(path) if ask.user not in users}
+    """Users of a trace that the stack does not have, be it in its own file or in one that it shares."""
+    known = service(wish.stack, users={}, settings={})
+    if wish.unknown_tier not in known.prices:
+        raise MaasError(
+            f"--unknown-users {wish.unknown_tier}: the stack has no such tier. It has: {', '.join(known.prices)}.",
+            code=Exit.USAGE,
+        )
+    return {ask.user: wish.unknown_tier for ask in read(path) if ask.user not in known.users}
+
+
+def _require_places(wish: Wish, trace: Path | None) -> None:
+    """See that what is to be written can be, before a long simulation; and that it is not the trace itself."""
+    if wish.chart is not None and wish.chart.suffix.lower() not in _CHARTS:
+        raise MaasError(f"{wish.chart.name}: a chart is a {', '.join(_CHARTS)} file.", code=Exit.USAGE)
+    for path in (of_user(each) for each in (wish.chart, wish.save) if each is not None):
+        if not path.parent.is_dir():
+            raise MaasError(f"{path}: there is no folder {path.parent}.", code=Exit.USAGE)
+        if trace is not None and path.resolve() == trace.resolve():
+            raise MaasError(f"{path}: that is the trace itself; write to another file.", code=Exit.USAGE)
 
 
 def _replayed(title: str, stack: Service, asks: Iterator[Ask], wish: Wish, console: Console) -> Result:

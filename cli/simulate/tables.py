@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -57,7 +58,7 @@ def shown_comparison(now: Result, then: Result, title: str, *, all_users: bool =
         *("cost", "then"),
     )
     for change in [*(changes if all_users else changes[:_MOST_USERS]), Change("total", before, after)]:
-        table.add_row(change.name, *_pairs(change))
+        _row(table, change.name, *_pairs(change))
     return Group(
         table,
         *_left_out(len(changes), all_users=all_users),
@@ -88,7 +89,8 @@ def _lines(title: str, lines: Sequence[Line]) -> Table:
     for each in lines:
         tally = each.tally
         why = ", ".join(f"{name} {count}" for name, count in sorted(tally.refused.items()))
-        table.add_row(
+        _row(
+            table,
             each.name,
             str(tally.requests),
             str(tally.allowed),
@@ -115,7 +117,7 @@ def _windows(result: Result) -> Table:
         "beyond in all",
     )
     for each in worst(result):
-        table.add_row(*_window(each))
+        _row(table, *_window(each))
     return table
 
 
@@ -127,10 +129,18 @@ def _window(peak: Peak) -> list[str]:
         counter.namespace,
         UNLIMITED if counter.most is None else f"{counter.most} in {counter.seconds} s",
         str(peak.used),
-        datetime.fromtimestamp(peak.began, UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        _moment(peak.began),
         str(peak.refused),
         str(peak.overshoot),
     ]
+
+
+def _moment(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        # At a millionth of a token a second an answer ends in a year that no calendar has.
+        return f"{seconds:.0f} s"
 
 
 def _recorded(result: Result) -> Text:
@@ -151,8 +161,13 @@ def _left_out(count: int, *, all_users: bool) -> list[RenderableType]:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
     for number, column in enumerate(columns):
         right = number and column not in {"refused by", "counter", "route", "at most", "began (UTC)"}
         table.add_column(column, justify="right" if right else "left")
     return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    """Names are from traces and settings: what stands in brackets there is no markup."""
+    table.add_row(*map(escape, cells))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+import yaml
 
 from cli.diff.revisions import exported
 from cli.exits import Exit, MaasError
@@ -54,13 +55,19 @@ def parsed_settings(pairs: Sequence[str]) -> dict[str, str]:
     """`maas:tiers.free.tokens=50 per 1m` by path.
 
     Raises:
-        MaasError: one has no `=`.
+        MaasError: one has no `=`, or a value that is no YAML.
     """
     settings: dict[str, str] = {}
     for pair in pairs:
         path, equals, value = pair.partition("=")
         if not equals or not path:
             raise MaasError(f"--set {pair}: write it as maas:tiers.free.tokens='50 per 1m'", code=Exit.USAGE)
+        try:
+            yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise MaasError(
+                f"--set {pair}: the value is no YAML: {' '.join(str(error).split())}", code=Exit.USAGE
+            ) from error
         settings[path.strip()] = value
     return settings
 

@@ -13,10 +13,13 @@ from typer.testing import CliRunner
 from cli.app import app
 from cli.exits import Exit
 from cli.paths import ROOT
+from cli.simulate import command
 from cli.simulate.versions import service
 from cli.summary import usage
 from config.figures import NEVER_REACHED
 from sandbox.gateway.journal import counted
+from simulation.service import Service
+from simulation.traffic import Ask, written
 
 runner = CliRunner()
 TRAFFIC = "free: 3 per 1m; premium: 2 users, 6 per 1m, 40 + 60 tokens; for 20m"
@@ -92,10 +95,65 @@ def test_another_revision_is_run_by_its_own_program_and_prices_may_be_set_over_i
         (["-t", TRAFFIC, "--set", "tiers"], Exit.USAGE, "write it as maas:tiers.free.tokens="),
         (["-t", TRAFFIC, "--set", "domain.x=1"], Exit.CONFIG, "has nothing below it"),
         (["-t", TRAFFIC, "--set", "tiers.free.tokens=often"], Exit.CONFIG, "maas:tiers.free.tokens"),
+        (["-t", TRAFFIC, "--set", "tiers.free.tokens={"], Exit.USAGE, "the value is no YAML"),
         (["-t", TRAFFIC, "--against", "no-such-revision"], Exit.USAGE, "no commit no-such-revision"),
+        (["-t", TRAFFIC, "--against", "no-such-revision"], Exit.USAGE, "./maas simulate --against FETCH_HEAD"),
         (["-t", TRAFFIC, "--chart", "chart.txt"], Exit.USAGE, "a chart is a .png"),
+        (["-t", TRAFFIC, "--chart", "nowhere/chart.png"], Exit.USAGE, "there is no folder"),
+        (["-t", TRAFFIC, "--save-traffic", "nowhere/trace"], Exit.USAGE, "there is no folder"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(words: list[str], code: Exit, why: str) -> None:
     done = runner.invoke(app, ["simulate", *words])
     assert (done.exit_code, why in done.output) == (code, True), done.output
+    assert done.output.count("Simulating") == done.output.count("Simulating the stack as it is: failed"), "at once"
+
+
+def trace(folder: Path, *users: str, model: str = "simulator") -> Path:
+    path = folder / "trace.jsonl"
+    asks = (Ask(float(number), user, model, 3, 4) for number, user in enumerate(users))
+    path.write_text("".join(f"{written(each)}\n" for each in asks), encoding="utf-8")
+    return path
+
+
+def test_a_trace_is_never_written_over_by_what_is_made_of_it(tmp_path: Path) -> None:
+    path = trace(tmp_path, "freeuser1")
+    before = path.read_bytes()
+    done = runner.invoke(app, ["simulate", "-t", str(path), "--save-traffic", str(tmp_path / "." / "trace.jsonl")])
+    assert (done.exit_code, "the trace itself" in done.output) == (Exit.USAGE, True), done.output
+    assert path.read_bytes() == before
+
+
+def test_names_in_a_trace_may_be_any_text(tmp_path: Path) -> None:
+    path = trace(tmp_path, "[/red]", "[bold]x", model="[::1")
+    done = runner.invoke(app, ["simulate", "-t", str(path)])
+    assert done.exit_code == Exit.OK, done.output
+    assert all(word in done.stdout for word in ("[/red]", "[bold]x", "[::1", "404 2"))
+
+
+def test_an_answer_may_take_until_a_year_that_no_calendar_has(tmp_path: Path) -> None:
+    words = ["-t", str(trace(tmp_path, "freeuser1")), "--tokens-per-second", "1e-12"]
+    done = runner.invoke(app, ["simulate", *words])
+    assert (done.exit_code, "4000000000000 s" in done.stdout) == (Exit.OK, True), done.output
+
+
+def test_only_users_that_the_stack_does_not_share_with_others_either_are_given_a_tier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = trace(tmp_path, "shared", "stranger")
+    asked: list[dict[str, str]] = []
+
+    def stack_with_a_shared_user(stack: str, *, users: dict[str, str], settings: dict[str, str]) -> Service:
+        asked.append(users)
+        return service(stack, users={"shared": "premium", **users}, settings=settings)
+
+    monkeypatch.setattr(command, "service", stack_with_a_shared_user)
+    done = runner.invoke(app, ["simulate", "-t", str(path), "--unknown-users", "free", "--json"])
+    assert done.exit_code == Exit.OK, done.output
+    assert asked == [{}, {"stranger": "free"}]
+    assert [each["name"] for each in json.loads(done.stdout)["tiers"]] == ["free", "premium"]
+
+
+def test_a_tier_for_unknown_users_has_to_be_one(tmp_path: Path) -> None:
+    done = runner.invoke(app, ["simulate", "-t", str(trace(tmp_path, "freeuser1")), "--unknown-users", "gold"])
+    assert (done.exit_code, "no such tier" in done.output) == (Exit.USAGE, True), done.output

@@ -40,6 +40,15 @@ def test_a_time_is_seconds_or_a_date_with_its_zone(tmp_path: Path) -> None:
         ('{"time": "2026-01-01T01:00:00", "user": "a", "model": "m"}', "trace.jsonl:2: time has no zone"),
         ('{"time": 2, "user": "a", "model": "m", "prompt_tokens": -1}', "trace.jsonl:2: tokens and seconds"),
         ('{"time": 2, "user": "a", "model": "m", "prompt_tokens": "many"}', "trace.jsonl:2: invalid literal"),
+        ('{"time": 2, "user": "a", "model": "m", "prompt_tokens": 1e400}', "trace.jsonl:2: cannot convert"),
+        ('{"time": 2, "user": "a", "model": "m", "completion_tokens": 1e13}', "trace.jsonl:2: tokens and seconds"),
+        ('{"time": 2, "user": "a", "model": "m", "seconds": NaN}', "trace.jsonl:2: tokens and seconds"),
+        ('{"time": NaN, "user": "a", "model": "m"}', "trace.jsonl:2: time is nan"),
+        ('{"time": 1767225600000, "user": "a", "model": "m"}', "trace.jsonl:2: time is 1767.*milliseconds"),
+        ('{"time": "soon", "user": "a", "model": "m"}', "trace.jsonl:2: time is neither"),
+        ('{"time": 2, "user": null, "model": "m"}', "trace.jsonl:2: user is no name: null"),
+        ('{"time": 2, "user": "a", "model": ["m"]}', "trace.jsonl:2: model is no name"),
+        ("[" * 100_000, "trace.jsonl:2: "),
     ],
 )
 def test_a_line_that_is_no_request_is_named_by_its_number(tmp_path: Path, line: str, why: str) -> None:
@@ -51,6 +60,12 @@ def test_a_line_that_is_no_request_is_named_by_its_number(tmp_path: Path, line: 
 def test_a_trace_that_is_not_there_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(TrafficError, match="nothing-here"):
         list(read(tmp_path / "nothing-here"))
+
+
+@pytest.mark.parametrize("nothing", ["", "\n \n"])
+def test_a_trace_without_requests_is_told_of(tmp_path: Path, nothing: str) -> None:
+    with pytest.raises(TrafficError, match="has no requests"):
+        list(read(trace(tmp_path, nothing)))
 
 
 def test_the_example_of_the_help_is_understood() -> None:
@@ -70,6 +85,7 @@ def test_the_example_of_the_help_is_understood() -> None:
         ("free: 2 per 1m, often", "not understood: 'often'.*Example"),
         ("free: 2 per 1d", "2 per 1d: 1d is no time"),
         ("free: 20 users", "says no rate"),
+        ("free: 0 users, 2 per 1m", "at least 1 user"),
         ("free: 1 per 1m, 200% streamed", "not understood"),
         ("free: 1 per 1m; free: 2 per 1m", "named twice"),
     ],
