@@ -173,6 +173,8 @@ def _dns(settings: Settings) -> Spec:
 
 
 def _download(destination: Destination) -> Spec:
+    if destination.namespace is not None:
+        return {"to": [_in(destination.namespace)], "ports": _ports(destination.ports)}
     block: Spec = {"cidr": destination.cidr}
     if destination.exclude:
         block["except"] = list(destination.exclude)

@@ -29,17 +29,27 @@ Port = Annotated[int, Field(strict=True, ge=1, le=_PORT_MOST)]
 
 
 class Destination(Model):
-    """Addresses that models may open connections to, besides DNS."""
+    """Where models may open connections to, besides DNS: addresses, or the pods of a namespace."""
 
-    cidr: Cidr
+    cidr: Cidr | None = None
     """The addresses."""
+    namespace: DnsLabel | None = None
+    """Instead of addresses: a namespace of the cluster, such as that of a MinIO. Network plugins differ in whether a
+    range of addresses means pods."""
     exclude: tuple[Cidr, ...] = ()
-    """Parts of it that they may not."""
+    """Parts of `cidr` that they may not."""
     ports: Annotated[tuple[Port, ...], Field(min_length=1)] = (443,)
-    """TCP ports."""
+    """TCP ports; those of the pods, where a Service has others."""
 
     @model_validator(mode="after")
     def _within(self) -> Self:
+        if (self.cidr is None) == (self.namespace is None):
+            why = "says neither addresses nor a namespace" if self.cidr is None else "says addresses and a namespace"
+            raise RefusalError(why, allowed="cidr: <addresses>, or namespace: <name>", fix="{cidr: 10.20.0.0/16}")
+        if self.cidr is None:
+            if self.exclude:
+                raise RefusalError("exclude is a part of cidr, and there is none", allowed="exclude with cidr")
+            return self
         whole = ipaddress.ip_network(self.cidr)
         for each in self.exclude:
             part = ipaddress.ip_network(each)

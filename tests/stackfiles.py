@@ -472,6 +472,7 @@ def _platform(plan: _Plan) -> Sections:
             False,
             {"scrapers": ["metrics"], "downloads": [{"cidr": "10.0.0.0/8", "exclude": ["10.1.0.0/16"]}]},
             {"enabled": True, "downloads": []},
+            {"downloads": [{"namespace": "minio", "ports": [9000]}]},
         ),
     )
     return found

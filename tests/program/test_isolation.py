@@ -140,6 +140,10 @@ def test_weights_can_come_from_a_mirror_alone_or_from_nowhere() -> None:
     assert allowed(mirror, PODS["qwen3"], PODS["a node"], 8443)
     assert not allowed(mirror, PODS["qwen3"], PODS["a node"], 443)
     assert not allowed(mirror, PODS["qwen3"], PODS["huggingface"], 443)
+    inside = of("sandbox", networkPolicies=Frozen({"downloads": [{"namespace": "team-a", "ports": [9000]}]}))
+    reached = {name for name, other in PODS.items() if allowed(inside, PODS["qwen3"], other, 9000)}
+    assert reached == {"a team's pod", "a false gateway"}, "all pods of that namespace, and no address"
+    assert not allowed(inside, PODS["simulator"], PODS["a team's pod"], 9000), "it has no weights to load"
     nowhere = of("sandbox", networkPolicies=Frozen({"downloads": []}))
     assert not allowed(nowhere, PODS["qwen3"], PODS["huggingface"], 443)
 

@@ -265,6 +265,12 @@ BAD: tuple[Bad, ...] = (
     Bad("limiter", {"replicas": 3}, "maas:limiter", "counts alone", "storage: redis"),
     Bad("limiter", {"storage": "redis", "redis": {}, "redisSecret": "x"}, "maas:limiter", "belong together"),
     Bad("limiter", {"redis": {}}, "maas:limiter", "belong together", "storage: redis"),
+    Bad("platform/networkPolicies", {"downloads": [{"ports": [443]}]}, "maas:platform.networkPolicies.downloads[0]",
+        "neither addresses nor a namespace"),
+    Bad("platform/networkPolicies", {"downloads": [{"cidr": "10.0.0.0/8", "namespace": "minio"}]},
+        "maas:platform.networkPolicies.downloads[0]", "addresses and a namespace"),
+    Bad("platform/networkPolicies", {"downloads": [{"namespace": "minio", "exclude": ["10.0.0.0/8"]}]},
+        "maas:platform.networkPolicies.downloads[0]", "exclude is a part of cidr"),
     Bad(
         "platform/networkPolicies",
         {"downloads": [{"cidr": "10.0.0.1/8"}]},
