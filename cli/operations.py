@@ -212,7 +212,9 @@ class Command:
             self._say_leftovers()
             tried = self._tried_out(target)
             if not self.options.json:
-                summary.show(self.console.out, summary.closing(self._tracker.outputs, self._hints(target, tried)))
+                port = target.sandbox.ports.gateway if target.sandbox else None
+                end = summary.closing(self._tracker.outputs, self._hints(target, tried), port=port)
+                summary.show(self.console.out, end)
         return Exit.OK
 
     def _namespaces_have_gone(self, target: Target, recording: Recording) -> bool:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -113,10 +114,18 @@ def _with_object(error: Diagnostic) -> str:
     return error.message if not error.urn or error.message.startswith(kind) else f"{label(error.urn)}: {error.message}"
 
 
-def closing(outputs: Mapping[str, Any], hints: Sequence[tuple[str, str]]) -> RenderableType:
-    """What stands now: models with their endpoints, tiers, users, and what to try next. Never a key."""
+def closing(outputs: Mapping[str, Any], hints: Sequence[tuple[str, str]], *, port: int | None = None) -> RenderableType:
+    """What stands now: models with their endpoints, tiers, users, and what to try next. Never a key.
+
+    Args:
+        outputs: of the stack.
+        hints: commands to try, each with what it is for.
+        port: of a sandbox's gateway on this machine, which is another than that of a cluster, and plain HTTP.
+    """
     parts: list[RenderableType] = []
     endpoints, models = mapping(outputs.get("endpoints")), mapping(outputs.get("models"))
+    if port is not None:
+        endpoints = {name: _here(str(url), port) for name, url in endpoints.items()}
     if models:
         parts.append(_models(models, endpoints))
     if tiers := mapping(outputs.get("tiers")):
@@ -147,6 +156,11 @@ def _models(models: Mapping[str, Any], endpoints: Mapping[str, Any]) -> Table:
         row = (model.get("servedName", name), model.get("runtime", ""), model.get("gpus", 0), endpoints.get(name, ""))
         table.add_row(name, *[_word(each) for each in row])
     return table
+
+
+def _here(url: str, port: int) -> str:
+    parts = urlsplit(url)
+    return parts._replace(scheme="http", netloc=f"{parts.hostname}:{port}").geturl()
 
 
 def _tiers(tiers: Mapping[str, Any]) -> Table:
