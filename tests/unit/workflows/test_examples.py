@@ -87,6 +87,10 @@ def test_every_task_and_parameter_that_the_tekton_pipeline_names_is_there() -> N
         assert set(each.get("runAfter", ())) <= set(names)
 
 
+def test_tekton_takes_it_without_a_feature_that_is_off_unless_somebody_turns_it_on() -> None:
+    assert [param for each in TEKTON for param in each["spec"]["params"] if "enum" in param] == []
+
+
 def test_a_step_on_tekton_uses_only_parameters_that_its_task_has() -> None:
     for each in TEKTON:
         if each["kind"] == "Task":

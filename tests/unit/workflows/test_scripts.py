@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
 
 from cli.paths import ROOT
 
@@ -290,3 +291,16 @@ def test_no_workflow_has_permissions_that_its_jobs_do_not_ask_for(path: Path) ->
     text = path.read_text(encoding="utf-8")
     assert "\npermissions: {}\n" in text
     assert "pull_request_target" not in text
+
+
+def test_a_job_with_secrets_has_an_environment_and_none_for_a_fork() -> None:
+    with_secrets: set[str] = set()
+    for path in WORKFLOWS:
+        for name, job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].items():
+            if "secrets." not in json.dumps(job):
+                continue
+            with_secrets.add(f"{path.stem}.{name}")
+            assert "matrix.stack" in job["environment"], "whose reviewers are asked"
+            if path.stem == "preview":
+                assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
+    assert with_secrets == {"preview.preview", "deploy.deploy", "drift.drift"}
