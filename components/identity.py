@@ -24,6 +24,8 @@ USER_LABEL = f"{PREFIX}/user"
 KIND_LABEL = f"{PREFIX}/user-kind"
 KEY_PROPERTY = "api_key"
 """Where in a Secret Authorino looks for the key."""
+AUTHORINO_LABEL = {"authorino.kuadrant.io/managed-by": "authorino"}
+"""Without it Authorino would notice neither new nor deleted keys."""
 _CREDENTIAL_LABEL = f"{PREFIX}/credential"
 _SLOTS = ("", "previous")
 """What the names of a user's first and second key have more."""
@@ -79,8 +81,7 @@ def key_secret_labels(name: str, user: User, selector: Mapping[str, str]) -> dic
     """The labels of a key's Secret: those by which Authorino finds it (`key_selector`), and whose it is."""
     return {
         **user.labels,
-        # Without Authorino's own label it would notice neither new nor deleted keys.
-        "authorino.kuadrant.io/managed-by": "authorino",
+        **AUTHORINO_LABEL,
         USER_LABEL: name,
         KIND_LABEL: user.kind.value,
         **selector,

@@ -20,6 +20,8 @@ from config.versions import REDIS_IMAGE
 
 REDIS = "maas-redis"
 REDIS_PORT = 6379
+URL = "URL"
+"""Where in a Secret Limitador looks for the address, password and all."""
 PODS = {"app.kubernetes.io/name": REDIS}
 _PASSWORD_BYTES = 32
 _CONFIG_FILE, _CONFIG_FOLDER, _DATA_FOLDER = "redis.conf", "/etc/redis", "/data"
@@ -43,7 +45,7 @@ def redis_settings(redis: ManagedRedis) -> list[str]:
 def redis_secret_data(password: str) -> dict[str, str]:
     """What the Secret holds. `URL` is what Limitador, in the same namespace, looks for."""
     return {
-        "URL": f"redis://:{password}@{REDIS}:{REDIS_PORT}",
+        URL: f"redis://:{password}@{REDIS}:{REDIS_PORT}",
         "password": password,
         _CONFIG_FILE: f"requirepass {password}\n",
     }

@@ -17,6 +17,7 @@ from cli.doctor.case import (
 )
 from cli.doctor.findings import Finding, Level
 from cli.doctor.snapshot import Manifest
+from components.redis import URL as REDIS_PROPERTY
 from sandbox.kube import reference
 
 POLICIES = ("AuthPolicy", "RateLimitPolicy", "TokenRateLimitPolicy", "TelemetryPolicy")
@@ -93,6 +94,21 @@ def components(case: Case) -> Iterator[Finding]:
             message = f"not ready, so {consequence}: {words(state, 'its operator')}"
             fix = f"kubectl get pods -n {namespace_of(each)}"
             yield Finding("kuadrant", Level.PROBLEM, ref(each), message, fix, symptom=True)
+
+
+def redis(case: Case) -> Iterator[Finding]:
+    """The Secret with the address of somebody else's Redis, without which the limiter does not start."""
+    name, where = case.settings.limiter.redis_secret, case.settings.platform.kuadrant.namespace
+    if name is None or not case.cluster.knows("v1", "Secret"):
+        return
+    found = case.cluster.get("v1", "Secret", name, where)
+    if not dig(found, "data", REDIS_PROPERTY):
+        missing = f"has no value under {REDIS_PROPERTY}" if found else "is not there"
+        fix = (
+            f"kubectl create secret generic {name} -n {where} --from-env-file=<file with {REDIS_PROPERTY}=redis://...>"
+        )
+        what = reference("Secret", name, where)
+        yield Finding("kuadrant", Level.PROBLEM, what, f"{missing}: the limiter cannot start", fix)
 
 
 def policies(case: Case) -> Iterator[Finding]:

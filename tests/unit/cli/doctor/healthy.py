@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
@@ -11,9 +12,11 @@ from cli.doctor.checks.operators import DEPLOYMENTS
 from cli.doctor.command import diagnose, program
 from cli.doctor.findings import Finding, Level
 from cli.doctor.snapshot import Snapshot
-from cli.recorder import Object
+from cli.recorder import Object, record, stack_config
 from components.operators.catalogue import DECLARATIONS, releases
 from config.platform import Install, platform_field
+from config.settings import Settings
+from config.source import load
 from sandbox import operators
 from sandbox.contents import nodes
 from sandbox.kube import reference
@@ -35,12 +38,22 @@ def false(type_: str, reason: str, message: str = "") -> Manifest:
 _recorded = cache(program)
 
 
+def _changed(stack: str, changes: Mapping[str, Any]) -> tuple[Settings, tuple[Object, ...]]:
+    """The stack with other sections in place of its own."""
+    values, secrets = stack_config(stack)
+    values |= {f"maas:{name}": json.dumps(section) for name, section in changes.items()}
+    return load(stack, values), record(stack, values, secrets).objects
+
+
 class Cluster:
     """The sandbox's stack on a healthy cluster; a test breaks one thing and looks at what the doctor says."""
 
-    def __init__(self, stack: str = "sandbox", *, deployed: bool = True) -> None:
+    def __init__(
+        self, stack: str = "sandbox", changes: Mapping[str, Any] | None = None, *, deployed: bool = True
+    ) -> None:
         self.stack = stack
-        self.settings, self.wanted = _recorded(stack)  # frozen, so that tests may share it
+        # Frozen, so that tests may share it.
+        self.settings, self.wanted = _changed(stack, changes) if changes else _recorded(stack)
         self.objects: dict[tuple[str, str], list[Manifest]] = {
             (each.api_version, each.kind): [] for each in listings(self.settings, self.wanted)
         }
@@ -56,15 +69,15 @@ class Cluster:
         self._belongs_to_our_releases()
         self.of("GatewayClass", "istio")["status"] = {"conditions": true("Accepted")}
         if deployed:
-            for wanted in self.wanted:
-                self.deploy(wanted)
             for kind, version in (
                 ("Limitador", "limitador.kuadrant.io/v1alpha1"),
                 ("Authorino", "operator.authorino.kuadrant.io/v1beta1"),
             ):
                 metadata = {"name": kind.lower(), "namespace": "kuadrant-system"}
-                ready = {"status": {"conditions": true("Ready")}}
+                ready = {"spec": {}, "status": {"conditions": true("Ready")}}
                 self.add({"apiVersion": version, "kind": kind, "metadata": metadata, **ready})
+            for wanted in self.wanted:
+                self.deploy(wanted)
 
     def _belongs_to_our_releases(self) -> None:
         """Where the stack installs by Helm, Helm has marked what it made."""
