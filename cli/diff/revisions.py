@@ -2,18 +2,17 @@
 
 import io
 import json
-import os
 import re
 import subprocess
-import sys
 import tarfile
 import tempfile
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from cli import elsewhere
 from cli.diff.snapshot import Snapshot
 from cli.exits import Exit, MaasError
 from cli.paths import ROOT
@@ -120,28 +119,12 @@ def _locked(tree: Path) -> dict[str, str]:
 def _snapshots(tree: Path, stacks: list[str]) -> dict[str, Snapshot]:
     if not stacks:
         return {}
-    command = [sys.executable, "-m", "cli.diff.worker", str(tree), *stacks]
-    # PYTHONSAFEPATH keeps the tree's own `cli` out, which may lack the worker; the tree is the folder to stand in.
-    python = {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment = {**_quiet_environment(os.environ), **python}
-    try:
-        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, timeout=_SECONDS, check=False)  # noqa: S603 - our own words
-    except subprocess.TimeoutExpired:
-        raise MaasError(f"The program of {tree} was not through after {_SECONDS:.0f} s.") from None
+    done = elsewhere.run("cli.diff.worker", tree, *stacks, seconds=_SECONDS)
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-5:]
         raise MaasError("The program could not be run:\n" + "\n".join(last))
     content = cast("list[dict[str, Any]]", json.loads(done.stdout))
     return {each["stack"]: Snapshot.from_json(each) for each in content}
-
-
-def _quiet_environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Nothing of the caller's that could let the program reach anything, or find another one's modules."""
-    return {
-        name: value
-        for name, value in given.items()
-        if not name.startswith(("PULUMI_", "KUBE", "AWS_", "AZURE_", "GOOGLE_", "PYTHON"))
-    }
 
 
 def _git(root: Path, *words: str) -> subprocess.CompletedProcess[bytes]:

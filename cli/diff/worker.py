@@ -19,8 +19,8 @@ import pulumi
 from pydantic import BaseModel, RootModel, SecretStr
 
 from cli import redact
+from cli.elsewhere import step_into
 from cli.exits import MaasError
-from cli.paths import ROOT
 from cli.policies import of_recording
 from cli.recorder import Recording, RecordingError, Resource, record
 from cli.stackfile import full_keys, read, stack_config, stack_file, with_shared
@@ -176,8 +176,7 @@ def _outputs(recording: Recording) -> dict[str, Any]:
 def main(arguments: list[str]) -> None:
     """Write the stacks of a tree to stdout."""
     tree = Path(arguments[0]).resolve()
-    # cli and sandbox are loaded by now, and stay ours; what the program imports comes from its own tree.
-    sys.path[:] = [str(tree), *(path for path in sys.path if path and Path(path).resolve() not in {ROOT, tree})]
+    step_into(tree)
     found = [snapshot(tree, stack) for stack in arguments[1:]]
     json.dump(found, sys.stdout, sort_keys=True)
 

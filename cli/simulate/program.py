@@ -1,24 +1,31 @@
 """The objects and the outputs of a stack, as the program makes them.
 
-Run as a script it does the same for another revision of this repository, whose folder is on PYTHONPATH: it reads what
-it is asked for as JSON from stdin. So it may use nothing that an older revision does not have.
+Call: `python -m cli.simulate.program <tree>`. So it does the same for another tree of this repository, with that
+tree's program: it reads what it is asked for as JSON from stdin.
 """
 
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
+
+from cli.elsewhere import step_into
+from cli.paths import ROOT
+from cli.recorder import record
+from cli.stackfile import placeholder, stack_config
 
 USERS, KEYS, IDENTITY = "maas:users", "maas:apiKeys", "maas:identity"
 
 
-def made(stack: str, users: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, Any]:
+def made(stack: str, users: Mapping[str, str], settings: Mapping[str, str], tree: Path = ROOT) -> dict[str, Any]:
     """Run the program with stand-in keys.
 
     Args:
         stack: which.
         users: users that are added, with their tiers.
         settings: values by path, such as `maas:tiers.free.tokens`; YAML.
+        tree: whose program and stack files; another than this one in a process of its own only.
 
     Returns:
         `objects`, `outputs`, and `keys` by user.
@@ -27,10 +34,7 @@ def made(stack: str, users: Mapping[str, str], settings: Mapping[str, str]) -> d
         ValueError: a path leads nowhere.
         Whatever the program raises when it refuses.
     """
-    from cli.recorder import record, stack_config  # noqa: PLC0415 - of the revision that is asked
-    from cli.stackfile import placeholder  # noqa: PLC0415
-
-    texts, secrets = stack_config(stack)
+    texts, secrets = stack_config(stack, tree)
     config: dict[str, Any] = {key: _value(text) for key, text in texts.items()}
     for path, text in settings.items():
         _set(config, path, text)
@@ -47,7 +51,8 @@ def made(stack: str, users: Mapping[str, str], settings: Mapping[str, str]) -> d
     }
     if not config[KEYS]:
         del config[KEYS]
-    recording = record(stack, {key: _text(value) for key, value in config.items()}, {*secrets, KEYS})
+    values = {key: _text(value) for key, value in config.items()}
+    recording = record(stack, values, {*secrets, KEYS}, tree / "__main__.py")
     return {
         "objects": [each.body for each in recording.objects],
         "outputs": dict(recording.outputs),
@@ -101,9 +106,10 @@ def _first_key(value: object) -> str:
 
 def main() -> None:
     """Answer one question from stdin; a refusal is told on stderr."""
-    asked = json.load(sys.stdin)
+    tree, asked = Path(sys.argv[1]).resolve(), json.load(sys.stdin)
+    step_into(tree)
     try:
-        answer = made(asked["stack"], asked["users"], asked["settings"])
+        answer = made(asked["stack"], asked["users"], asked["settings"], tree)
     except Exception as error:  # noqa: BLE001 - whatever that revision's program raises is told to whoever asked
         sys.stderr.write(f"{error}\n")
         sys.exit(1)

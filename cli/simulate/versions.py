@@ -1,17 +1,14 @@
 """The versions of a stack that are simulated: as it is, with other settings, or of another revision."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pulumi
 import yaml
 
+from cli import elsewhere
 from cli.diff.revisions import exported
 from cli.exits import Exit, MaasError
 from cli.simulate import program
@@ -81,19 +78,12 @@ def _of_tree(stack: str, users: Mapping[str, str], settings: Mapping[str, str]) 
 
 def _of_revision(revision: str, stack: str, users: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, Any]:
     with exported(revision) as folder:
-        done = subprocess.run(  # noqa: S603 - our own script
-            # -P: the script's own folder belongs to this revision, and must not be looked into for modules.
-            [sys.executable, "-P", str(Path(program.__file__))],
-            input=json.dumps({"stack": stack, "users": dict(users), "settings": dict(settings)}),
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_SECONDS,
-        )
+        asked = json.dumps({"stack": stack, "users": dict(users), "settings": dict(settings)})
+        done = elsewhere.run("cli.simulate.program", folder, asked=asked, seconds=_SECONDS)
     if done.returncode != 0:
-        raise MaasError(f"The program of {revision} refuses stack {stack}: {_last_words(done.stderr)}")
+        raise MaasError(
+            f"The program of {revision} refuses stack {stack}: {_last_words(done.stderr.decode(errors='replace'))}"
+        )
     return json.loads(done.stdout)
 
 
