@@ -210,8 +210,9 @@ def _unfenced(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """A value of a stack file must not become markup: no tags, no mentions, no line of its own."""
-    return re.sub(r"\s*\n\s*", " ", _unfenced(text)).replace("<", "&lt;").replace("@", "@\u200b")
+    """A value of a stack file must not become markup: no tags, links or mentions, no line of its own."""
+    text = re.sub(r"\s*\n\s*", " ", _unfenced(text))
+    return text.replace("<", "&lt;").replace("](", "]\u200b(").replace("@", "@\u200b")
 
 
 def _fitting(text: str) -> str:

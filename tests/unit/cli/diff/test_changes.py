@@ -110,8 +110,11 @@ def test_values_of_a_stack_file_cannot_become_markup_of_the_comment() -> None:
         Snapshot("s", settings={"users": {"a": {"tier": "t", "team": team}}}, items=(item("c", data={"a": team}),))
         for team in ("x", "<img src=x>\n# head ```\n@everyone")
     )
+    before = replace(before, settings={**before.settings, "platform": {"kserve": {"version": "1"}}})
+    after = replace(after, settings={**after.settings, "platform": {"kserve": {"version": "[2](https://x.test)"}}})
     text = markdown(compare("s", before, after))
     assert "<img" not in text.split("<details>")[0]
+    assert "](" not in text.split("<details>")[0], "no link with another text"
     assert "\n# head" not in text.split("<details>")[0]
     assert "@everyone" not in text.split("<details>")[0]
     assert text.count("```") == 2, "the block is ended by us alone"
