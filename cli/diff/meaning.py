@@ -209,17 +209,16 @@ def _users(before: Snapshot, after: Snapshot) -> list[str]:
             lines.append(f"{count(len(found), 'user')} {verb}: {names(found)}; {spread}")
         else:
             lines += [f"user `{name}` {verb} (tier `{source[name].get('tier')}`)" for name in sorted(found)]
-    moved: Counter[tuple[str, str]] = Counter()
+    alike: dict[str, list[str]] = {}
     for name in sorted(old.keys() & new.keys()):
-        for each in changed_fields(old[name], new[name]):
-            if each.path == "tier" and renamed.get(str(each.before)) == each.after:
-                continue
-            if each.path == "tier":
-                moved[str(each.before), str(each.after)] += 1
-            if sum(moved.values()) <= _ONE_BY_ONE or each.path != "tier":
-                lines.append(f"user `{name}`: {each.path} {_from_to(each)}")
-    if sum(moved.values()) > _ONE_BY_ONE:
-        lines += [f"{count(number, 'user')} from tier `{a}` to `{b}`" for (a, b), number in sorted(moved.items())]
+        for each in _told(old[name], new[name]):
+            if each.path != "tier" or renamed.get(str(each.before)) != each.after:
+                alike.setdefault(f"{each.path} {_from_to(each)}", []).append(name)
+    for what, who in alike.items():
+        if len(who) > _ONE_BY_ONE:
+            lines.append(f"{count(len(who), 'user')} ({names(who)}): {what}")
+        else:
+            lines += [f"user `{name}`: {what}" for name in who]
     return lines
 
 

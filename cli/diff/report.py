@@ -15,6 +15,7 @@ MARKER = "<!-- maas-diff: {stack} -->"
 """First line of a stack's comment: how the next run finds it again."""
 _MOST_CHARACTERS = 60_000
 """GitHub takes comments of 65,536 characters."""
+_HERE = "`./maas diff --base <base> --stack {stack}`"
 _MOST_FIELDS = 60
 _MOST_POINTS = 40
 _LONGEST_PROBLEM = 20_000
@@ -59,14 +60,14 @@ def markdown(diff: StackDiff, remarks: Sequence[str] = ()) -> str:
         head += [*(f"> {_inline(each)}" for each in remarks), ""]
     text = _fitting("\n".join(head))
     left_out = 0
-    for layer, found in _by_layer(diff.changes).items():
-        block = _markdown_layer(layer, found)
-        if len(text) + len(block) > _MOST_CHARACTERS:
-            left_out += len(found)
-        else:
-            text += block
+    layers = _by_layer(diff.changes)
+    for place, (layer, found) in enumerate(layers.items()):
+        # A layer of a thousand keys leaves room for those behind it.
+        block, shown = _markdown_layer(layer, found, (_MOST_CHARACTERS - len(text)) // (len(layers) - place))
+        left_out += len(found) - shown
+        text += block
     if left_out:
-        text += f"\n{count(left_out, 'object')} left out here: `./maas diff --stack {diff.stack}` shows all of it.\n"
+        text += f"\n{count(left_out, 'object')} left out here: {_HERE.format(stack=diff.stack)} shows all of it.\n"
     return text.rstrip("\n") + "\n"
 
 
@@ -76,7 +77,7 @@ def _points(lines: Sequence[str], before: str, stack: str) -> list[str]:
     more = len(lines) - len(shown)
     return [
         *shown,
-        *([f"- {before}{count(more, 'more', 'more')}: `./maas diff --stack {stack}` tells all"] if more else []),
+        *([f"- {before}{count(more, 'more', 'more')}: {_HERE.format(stack=stack)} tells all"] if more else []),
     ]
 
 
@@ -142,15 +143,21 @@ def _by_layer(found: Iterable[Change]) -> Mapping[str, list[Change]]:
     return layers
 
 
-def _markdown_layer(layer: str, found: Sequence[Change]) -> str:
-    lines: list[str] = []
+def _markdown_layer(layer: str, found: Sequence[Change], room: int) -> tuple[str, int]:
+    """The objects of a layer, as many as there is room for; and how many that is."""
+    title = f"{layer}: {count(len(found), 'object')}"
+    before, after = f"<details><summary>{title}</summary>\n\n```diff\n", "```\n\n</details>\n"
+    room -= len(before) + len(after)
+    body, shown = "", 0
     for each in found:
-        lines.append(f"{_diff_sign(each)} {_SIGNS[each.action]} {_unfenced(each.item.title)}")
+        lines = [f"{_diff_sign(each)} {_SIGNS[each.action]} {_unfenced(each.item.title)}"]
         for field in _shown_fields(each):
             lines += [_unfenced(line) for line in _field_lines(field)]
-    body = "\n".join(lines)
-    title = f"{layer}: {count(len(found), 'object')}"
-    return f"<details><summary>{title}</summary>\n\n```diff\n{body}\n```\n\n</details>\n"
+        text = "\n".join([*lines, ""])
+        if len(body) + len(text) > room:
+            break
+        body, shown = body + text, shown + 1
+    return (before + body + after if shown else "", shown)
 
 
 def _diff_sign(change: Change) -> str:

@@ -127,7 +127,7 @@ def test_a_long_list_of_warnings_does_not_hide_what_comes_after_it() -> None:
     }
     after = {"users": {name: {"tier": "t", "models": None} for name in before["users"]}, "domain": "b"}
     text = markdown(compare("s", Snapshot("s", settings=before), Snapshot("s", settings=after)))
-    assert "- ⚠️ **security loosened**: 960 more: `./maas diff --stack s` tells all\n" in text
+    assert "- ⚠️ **security loosened**: 960 more: `./maas diff --base <base> --stack s` tells all\n" in text
     assert "- domain: `a` to `b`" in text
 
 
@@ -142,8 +142,17 @@ def test_a_stack_that_comes_is_held_against_the_rules() -> None:
     assert (warning.topic, warning.text) == (Topic.POLICY, "tls (mandatory): Gateway llm/g: listens without TLS")
 
 
+def test_a_layer_of_a_thousand_objects_leaves_room_for_the_others() -> None:
+    after = stack(*(item(f"c{number}", data={"a": "x" * 150}) for number in range(1000)))
+    after = replace(after, items=(*after.items, replace(item("last"), layer="zoo")))
+    assert "<summary>zoo: 1 object</summary>" in markdown(compare("s", stack(), after))
+
+
 def test_a_comment_stays_within_what_github_takes() -> None:
     after = stack(*(item(f"c{number}", data={"a": "x" * 150, "b": "y" * 150}) for number in range(400)))
     text = markdown(compare("s", stack(), after))
     assert len(text) < 65_000
-    assert "400 objects left out here" in text
+    shown = text.count("\n+ + ")
+    assert shown > 100, "there is room for some"
+    assert f"{400 - shown} objects left out here: `./maas diff --base <base> --stack s` shows" in text
+    assert text.count("```") == 2

@@ -22,6 +22,8 @@ class Scenario:
     warnings: Mapping[Topic, tuple[str, ...]] = field(default_factory=dict[Topic, tuple[str, ...]])
     """Parts of warnings by topic; a topic that is not named has none."""
     stack: str = "sandbox"
+    base: Edit | None = None
+    """What the stack has before, beside its file."""
 
 
 def put(path: str, value: object) -> Edit:
@@ -70,6 +72,7 @@ def many_users(sections: dict[str, Any]) -> None:
     sections["users"] |= {f"new{number:02}": {"tier": "free"} for number in range(37)}
 
 
+MANY = [f"m{number:02}" for number in range(12)]
 SCENARIOS = [
     Scenario("limit down", put("tiers.free.tokens", "80 per 1m"), ("`free`: 100 to 80 tokens a minute; 2 users",)),
     Scenario(
@@ -153,6 +156,12 @@ SCENARIOS = [
         {Topic.DELETED: ("Secret kuadrant-system/",)},
     ),
     Scenario("many users added", many_users, ("37 users added: `new00`, ", "and 32 more; 37 in `free`")),
+    Scenario(
+        "many users changed",
+        together(*(put(f"users.{name}.team", "ops") for name in MANY)),
+        ("12 users (`m00`, `m01`, `m02`, `m03`, `m04` and 7 more): team `x` to `ops`",),
+        base=together(*(put(f"users.{name}", {"tier": "free", "team": "x"}) for name in MANY)),
+    ),
     Scenario(
         "model added",
         put("models.big", {"profile": "small-gpu", "source": "hf://a/b", "replicas": 2}),
@@ -293,7 +302,9 @@ SCENARIOS = [
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name.replace(" ", "-"))
 def test_a_change_is_told_in_the_words_of_those_who_are_affected(scenario: Scenario) -> None:
-    diff = compare(scenario.stack, unchanged(scenario.stack), edited(scenario.stack, scenario.edit))
+    before = edited(scenario.stack, scenario.base) if scenario.base else unchanged(scenario.stack)
+    edit = together(scenario.base, scenario.edit) if scenario.base else scenario.edit
+    diff = compare(scenario.stack, before, edited(scenario.stack, edit))
     assert diff.status == "changed", diff.problem
     for part in scenario.summary:
         assert any(part in line for line in diff.summary), (part, diff.summary)
