@@ -2,11 +2,16 @@
 
 `increase()` extrapolates to the edges of its range and does not see the first value of a new counter; a plain sum loses
 everything that was before a restart. So the period is cut into windows. Where nothing was reset within a window, its
-growth is the difference between two values; where something was, the samples themselves are read.
+growth is the difference between two values; where something was, or may have been, the samples themselves are read.
+
+A restarted limiter shows a user's counter again only when the user is back. Such a counter begins at nought, however
+high it stood before: it is told by scrapes of its target that do not have it.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -15,7 +20,7 @@ from cli.bill.api import Api, Labels, Sample
 _HOUR, _DAY = 3600, 86400
 _WINDOWS_MOST = 750
 _OVERLAP = 300
-"""Seconds before a window in which the last value before it is looked for."""
+"""Seconds before a window, at least, in which the last value before it is looked for."""
 _BEFORE = _DAY
 """Seconds before the period in which the last values before it are looked for."""
 _ZERO = Decimal(0)
@@ -89,20 +94,27 @@ def growth(
     before = api.instant(f"last_over_time({source.counters}[{_BEFORE}s])", start)
     alive = _by_target(api.instant(f"last_over_time({source.alive}[{_BEFORE}s])", start))
     state = _State({labels: samples[-1].value for labels, samples in before.items()}, alive)
+    state.forget(
+        api.instant(f"last_over_time({source.counters}[{_OVERLAP}s])", start).keys(),
+        api.instant(f"last_over_time({source.alive}[{_OVERLAP}s])", start).keys(),
+    )
     windows = list(_windows(start, end, length))
     tables = _Tables.read(api, source, windows, length)
     found.twice = tables.twice
+    was_gap = False
     for number, (begin, finish) in enumerate(windows):
-        span = int(finish - begin)
-        seen = tables.alive.get(finish, _ZERO)
+        span, scraped = int(finish - begin), tables.alive.get(finish, {})
+        seen, values = sum(scraped.values(), _ZERO), tables.values.get(finish, {})
         if not seen:
             _add_gap(found, begin, finish)
         elif seen * 10 < 9 * tables.targets.get(finish, _ZERO) * span // source.interval:
             found.thin += 1
-        if finish in tables.reset or (seen and not state.alive):
+        if finish in tables.broken or (seen and (was_gap or not state.alive)):
             state.by_samples(api, source, begin, finish, found)
         else:
-            state.by_ends(tables.values.get(finish, {}), found)
+            state.by_ends(values, found)
+        state.forget(values.keys(), [labels for labels, count in scraped.items() if count])
+        was_gap = not seen
         if progress:
             progress(number + 1, len(windows))
     return found
@@ -110,40 +122,51 @@ def growth(
 
 @dataclass(frozen=True)
 class _Tables:
-    """By end of window: the counters' last values, how often the target was scraped, whether anything was reset."""
+    """By end of window: the counters' last values, how often each target was scraped, whether anything was reset."""
 
     values: Mapping[Decimal, Mapping[Labels, Decimal]]
-    alive: Mapping[Decimal, Decimal]
+    alive: Mapping[Decimal, Mapping[Labels, Decimal]]
     targets: Mapping[Decimal, Decimal]
-    reset: frozenset[Decimal]
+    broken: frozenset[Decimal]
+    """Windows in which a counter was reset, or was there before and is not in every scrape."""
     twice: bool
 
     @classmethod
     def read(cls, api: Api, source: Source, windows: Sequence[tuple[Decimal, Decimal]], length: int) -> "_Tables":
         values: dict[Decimal, dict[Labels, Decimal]] = defaultdict(dict)
-        alive: dict[Decimal, Decimal] = defaultdict(Decimal)
+        alive: dict[Decimal, dict[Labels, Decimal]] = defaultdict(dict)
         targets: dict[Decimal, Decimal] = defaultdict(Decimal)
-        reset: set[Decimal] = set()
+        broken: set[Decimal] = set()
         twice = False
         for first, last, span in _runs(windows, length):
-            for labels, samples in api.range(f"last_over_time({source.counters}[{span}s])", first, last, span).items():
-                for each in samples:
-                    values[each.time][labels] = each.value
-            for samples in api.range(f"sum(count_over_time({source.alive}[{span}s]))", first, last, span).values():
-                alive |= {each.time: each.value for each in samples}
+            for table, expression in (
+                (values, f"last_over_time({source.counters}[{span}s])"),
+                # A failed scrape leaves `up` with 0.
+                (alive, f"sum_over_time({source.alive}[{span}s])"),
+            ):
+                for labels, samples in api.range(expression, first, last, span).items():
+                    for each in samples:
+                        table[each.time][labels] = each.value
             for samples in api.range(
                 f"max_over_time(count({source.alive})[{span}s:{source.interval}s])", first, last, span
             ).values():
                 targets |= {each.time: each.value for each in samples}
-            for name in source.names:
-                broken = f"count(resets({name}[{span + _OVERLAP}s]) > 0)"
-                for samples in api.range(broken, first, last, span).values():
-                    reset |= {each.time for each in samples}
+            for expression in (each for name in source.names for each in _breaks(name, source.alive, span)):
+                for samples in api.range(expression, first, last, span).values():
+                    broken |= {each.time for each in samples}
             pods = f"max(count by (namespace, pod) (count_over_time({source.alive}[{span}s])))"
             twice = twice or any(
                 each.value > 1 for samples in api.range(pods, first, last, span).values() for each in samples
             )
-        return cls(values, alive, targets, frozenset(reset), twice)
+        return cls(values, alive, targets, frozenset(broken), twice)
+
+
+def _breaks(name: str, alive: str, span: int) -> Iterator[str]:
+    """Queries that have a value where the ends of a window do not say what a counter grew within it."""
+    yield f"count(resets({name}[{span + max(_OVERLAP, span)}s]) > 0)"
+    scrapes = f"max by (instance, job) (sum_over_time({alive}[{span}s]))"
+    missed = f"count_over_time({name}[{span}s]) < on (instance, job) group_left () {scrapes}"
+    yield f"count(({missed}) and last_over_time({name}[{span}s] offset {span}s))"
 
 
 def _windows(start: Decimal, end: Decimal, length: int) -> Iterator[tuple[Decimal, Decimal]]:
@@ -170,6 +193,11 @@ def _by_target(series: Mapping[Labels, Sequence[Sample]]) -> dict[str, Decimal]:
     return first
 
 
+def _target(labels: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """The labels of a target, of a series that has no others."""
+    return frozenset(each for each in labels if each[0] != "__name__")
+
+
 @dataclass(frozen=True)
 class _State:
     """Where the walk through the windows stands: the counters' last values, and since when their targets are known."""
@@ -177,18 +205,34 @@ class _State:
     known: dict[Labels, Decimal]
     alive: dict[str, Decimal]
 
+    def forget(self, seen: AbstractSet[Labels], scraped: Iterable[Labels]) -> None:
+        """Counters that were not there when their target was scraped: should they come back, they begin at nought."""
+        targets = [_target(each) for each in scraped]
+        for labels in self.known.keys() - seen:
+            if any(target.issubset(labels) for target in targets):
+                del self.known[labels]
+
     def by_samples(self, api: Api, source: Source, begin: Decimal, finish: Decimal, found: Growth) -> None:
-        """One window, sample by sample."""
-        span = int(finish - begin)
-        for namespace, time in _by_target(api.instant(f"{source.alive}[{span}s]", finish)).items():
+        """One window, sample by sample, with as long a time before it, in which a counter may have gone."""
+        span = int(finish - begin) * 2
+        alive = api.instant(f"{source.alive}[{span}s]", finish)
+        within = {labels: after for labels, each in alive.items() if (after := [x for x in each if x.time > begin])}
+        for namespace, time in _by_target(within).items():
             if namespace not in self.alive:
                 self.alive[namespace] = time
                 found.began = time if found.began is None else min(found.began, time)
+        scrapes = {_target(labels): [each.time for each in samples if each.value] for labels, samples in alive.items()}
         restarted: set[Decimal] = set()
         for labels, samples in api.instant(f"{source.counters}[{span}s]", finish).items():
+            times = next((times for target, times in scrapes.items() if target.issubset(labels)), list[Decimal]())
+            last = begin - span
             for each in samples:
-                if each.time > begin and self._add(labels, each, found):
-                    restarted.add(each.time)
+                if each.time > begin:
+                    if bisect_right(times, last) < bisect_left(times, each.time) and self.known.pop(labels, _ZERO):
+                        restarted.add(each.time)
+                    if self._add(labels, each, found):
+                        restarted.add(each.time)
+                last = each.time
         if restarted:
             found.restarts.append(min(restarted))
 

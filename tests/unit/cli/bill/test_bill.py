@@ -26,7 +26,7 @@ from tests.unit.config.bad import GOOD
 
 SETTINGS = Settings.load("unit", GOOD)
 SOURCE = Source(("authorized_hits",), "limitador_up", 30)
-HITS: Labels = (("__name__", "authorized_hits"), ("model", "m"), ("namespace", "k"), ("user", "alice"))
+HITS: Labels = (("__name__", "authorized_hits"), ("model", "m"), ("namespace", "k"), ("pod", "a"), ("user", "alice"))
 UP: Labels = (("__name__", "limitador_up"), ("namespace", "k"), ("pod", "a"))
 MONTH = Period(datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
 
@@ -58,13 +58,21 @@ class Recorded(Api):
         if expression.startswith("count(resets"):
             broken = sum(any(b.value < a.value for a, b in pairwise(each)) for each in found.values())
             return {(): Decimal(broken)} if broken else {}
-        if expression.startswith("sum(count_over_time"):
-            return {(): Decimal(sum(map(len, found.values())))} if found else {}
+        if expression.startswith("sum_over_time"):
+            return {
+                _no_name(labels): sum((each.value for each in samples), Decimal(0)) for labels, samples in found.items()
+            }
+        if expression.startswith("count((count_over_time"):
+            scrapes = max(map(len, self._within("limitador_up", time, span).values()), default=0)
+            there = self._within(name, time - span, span)
+            missed = sum(len(samples) < scrapes for labels, samples in found.items() if labels in there)
+            return {(): Decimal(missed)} if missed else {}
         return {(): Decimal(1)} if found else {}
 
     def _read(self, expression: str) -> tuple[str, int]:
         span = re.search(r"\[(\d+)s", expression)
-        return ("limitador_up" if "limitador_up" in expression else "authorized_hits"), int(span[1]) if span else 0
+        counters = "authorized_hits" in expression
+        return ("authorized_hits" if counters else "limitador_up"), int(span[1]) if span else 0
 
     def _within(self, name: str, time: Decimal, span: int) -> dict[Labels, list[Sample]]:
         result = {
@@ -73,6 +81,10 @@ class Recorded(Api):
             if dict(labels)["__name__"] == name
         }
         return {labels: samples for labels, samples in result.items() if samples}
+
+
+def _no_name(labels: Labels) -> Labels:
+    return tuple(each for each in labels if each[0] != "__name__")
 
 
 def grown(hits: list[tuple[int, int]], up: list[int], start: int = 0, end: int = 600) -> Growth:
@@ -92,17 +104,29 @@ ALWAYS = list(range(-600, 601, 30))
     ("hits", "tokens"),
     [
         pytest.param([(at, 1000 + at) for at in ALWAYS], 600, id="it grows"),
-        pytest.param([(-30, 900), (0, 1000), (30, 1100), (90, 40), (120, 60), (600, 60)], 160, id="a restart"),
-        pytest.param([(-30, 900), (0, 1000), (50, 1100), (70, 40), (110, 1500)], 1600, id="it grows past a restart"),
+        pytest.param([(-30, 900), (0, 1000), (30, 1100), (90, 40), (120, 60)], 160, id="a restart"),
+        pytest.param([(0, 1000), (30, 1100), (60, 1100), (90, 40), (120, 1500)], 1600, id="it grows past a restart"),
         pytest.param([(200, 70), (230, 90)], 90, id="it begins"),
-        pytest.param([(-30, 900), (0, 1000), (590, 5000)], 4000, id="scrapes failed"),
         pytest.param([(-30, 500)], 0, id="it ended before"),
+        pytest.param([(-30, 900), (0, 1000), (570, 5000)], 5000, id="the user is back long after a restart"),
+        pytest.param([(0, 1000), (30, 1100), (90, 5000)], 5100, id="the user is back soon after a restart"),
+        pytest.param([(-390, 1000), (30, 5000), (60, 5001)], 5001, id="the restart was before the period"),
     ],
 )
 def test_what_a_counter_grew(hits: list[tuple[int, int]], tokens: int) -> None:
     found = grown(hits, ALWAYS)
     assert total(found) == tokens
     assert found.unknown == 0
+
+
+def test_what_grew_while_scrapes_failed_is_billed() -> None:
+    scraped = [*range(-600, 1, 30), 570, 600]
+    assert total(grown([(-30, 900), (0, 1000), (570, 5000), (600, 5000)], scraped)) == 4000
+
+
+def test_a_reset_while_scrapes_failed_is_seen_though_the_counter_is_higher_at_the_windows_end() -> None:
+    scraped = [*range(-600, 1, 30), 570, 580, 590, 600]
+    assert total(grown([(0, 1000), (570, 10), (580, 2000), (590, 2000), (600, 2000)], scraped)) == 2000
 
 
 def test_what_stood_there_when_the_records_began_is_not_billed_and_said() -> None:
@@ -116,7 +140,8 @@ def test_what_stood_there_when_the_records_began_is_not_billed_and_said() -> Non
 
 
 def test_a_restart_and_a_gap_are_said() -> None:
-    found = grown([(0, 10), (30, 20), (90, 5), (600, 9)], [*range(-60, 121, 30), *range(540, 601, 30)])
+    hits = [(0, 10), (30, 20), (60, 20), (90, 5), (120, 5), (540, 5), (570, 5), (600, 9)]
+    found = grown(hits, [*range(-60, 121, 30), *range(540, 601, 30)])
     assert total(found) == 19
     notes = " ".join(statement(SETTINGS, _empty(), found, None).notes)
     assert "were reset, seen in 1 windows, first by 1970-01-01 00:01:30" in notes
@@ -134,7 +159,7 @@ def test_every_scraped_token_is_billed_once(steps: list[tuple[int, bool]]) -> No
         value = tokens if restarted and tokens < value else value + tokens
         spent += tokens
         hits.append((number * 10, value))
-    assert total(grown(hits, ALWAYS)) == spent
+    assert total(grown(hits, [at for at, _ in hits])) == spent
 
 
 def test_windows_are_as_short_as_their_number_allows() -> None:
