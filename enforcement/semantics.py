@@ -65,7 +65,7 @@ class Semantics:
 
         Args:
             kuadrant: the release, such as `1.4.2`.
-            fail_open: maas:platform.kuadrant.limiter.failOpen of the stack.
+            fail_open: maas:limiter.failOpen of the stack.
 
         Raises:
             LookupError: its behaviour is not known here.
@@ -74,3 +74,19 @@ class Semantics:
         if release is None:
             raise LookupError(f"what Kuadrant {kuadrant} does is not known here; known are {', '.join(RELEASES)}")
         return cls(host_case_matters=release.host_case_matters, check_fails_open=fail_open)
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str]) -> "Semantics":
+        """What Kuadrant's operator was told, by its environment; where that is silent, what this project sets.
+
+        Request limits and checks of token limits have a mode each; here they fail open only where both do.
+        """
+
+        def mode(service: str) -> str | None:
+            return environment.get(f"{service}_SERVICE_FAILURE_MODE")
+
+        return cls(
+            auth_fails_open=mode("AUTH") == "allow",
+            check_fails_open=mode("RATELIMIT") == mode("RATELIMIT_CHECK") == "allow",
+            report_fails_open=mode("RATELIMIT_REPORT") != "deny",
+        )

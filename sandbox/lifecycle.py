@@ -62,6 +62,7 @@ class SandboxStatus:
         objects: How many objects of some kinds there are.
         gateway: URL of the stack's gateway, whether it is running or not.
         admin: URL where the gateway tells of itself.
+        answers: Whether it does.
     """
 
     name: str
@@ -74,6 +75,7 @@ class SandboxStatus:
     objects: Mapping[str, int] = field(default_factory=dict[str, int])
     gateway: str = ""
     admin: str = ""
+    answers: bool = False
 
     @property
     def memory(self) -> int:
@@ -155,6 +157,7 @@ def status(sandbox: Sandbox) -> SandboxStatus:
         objects=asyncio.run(_count(sandbox)) if running else {},
         gateway=gateway.url(sandbox),
         admin=gateway.admin_url(sandbox),
+        answers=running and gateway.health(sandbox) is not None,
     )
 
 

@@ -63,7 +63,10 @@ def sandbox_status(name: Name = "sandbox", *, json_: Json = False) -> None:
             return
         typer.echo(f"Sandbox {name} is running: Kubernetes {status.version} at {status.server}")
         typer.echo(f"  kubeconfig {status.kubeconfig}")
-        typer.echo(f"  gateway {status.gateway}, its health, metrics and decisions {status.admin}")
+        if status.answers:
+            typer.echo(f"  gateway {status.gateway}, its health, metrics and decisions {status.admin}")
+        else:
+            typer.echo(f"  gateway {status.gateway} does not answer. Start it: ./maas sandbox up --name {name}")
         typer.echo(f"  {len(status.processes)} processes, {status.memory // 2**20} MiB")
         typer.echo("  " + ", ".join(f"{count} {what}" for what, count in status.objects.items()))
 

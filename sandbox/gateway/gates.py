@@ -8,8 +8,11 @@ from enforcement.authentication import Authorino
 from enforcement.counters import Counters
 from enforcement.decision import Gate
 from enforcement.objects import Object, World, created, fields_of, items_of, name_of, namespace_of
+from enforcement.semantics import Semantics
 
 _KUADRANT_NAMESPACE = "kuadrant-system"
+OPERATOR = "kuadrant-operator-controller-manager"
+"""The Deployment whose environment says what happens when Authorino or Limitador does not answer."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Gates:
             (namespace_of(each) for each in objects if each["kind"] == "Kuadrant"), _KUADRANT_NAMESPACE
         )
         self.limiter = Limiter.of([each for each in objects if each["kind"] == "Limitador"])
+        self.semantics = Semantics.of_environment(_environment_of_operator(objects))
         self._gates: list[tuple[list[str], Gate]] = []
         for gateway in sorted((each for each in objects if each["kind"] == "Gateway"), key=created):
             name = f"{namespace_of(gateway)}/{name_of(gateway)}"
@@ -62,7 +66,7 @@ class Gates:
 
     def gate(self, world: World) -> Gate:
         """What decides over one Gateway's requests."""
-        gate = Gate(world, Authorino(world.keys, self.kuadrant_namespace), self.counters)
+        gate = Gate(world, Authorino(world.keys, self.kuadrant_namespace), self.counters, self.semantics)
         gate.limiter_answers = self.limiter.replicas > 0
         return gate
 
@@ -78,6 +82,16 @@ class Gates:
     def for_host(self, host: str) -> Gate | None:
         """The gate of the Gateway that listens for a host; None when none does."""
         return next((gate for hosts, gate in self._gates if any(_listens(each, host.lower()) for each in hosts)), None)
+
+
+def _environment_of_operator(objects: Iterable[Object]) -> dict[str, str]:
+    return {
+        str(each["name"]): str(each.get("value") or "")
+        for deployment in objects
+        if deployment["kind"] == "Deployment" and name_of(deployment) == OPERATOR
+        for container in items_of(fields_of(deployment["spec"]["template"].get("spec")).get("containers"))
+        for each in items_of(container.get("env"))
+    }
 
 
 def _listens(hostname: str, host: str) -> bool:

@@ -3,6 +3,7 @@
 import json
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from enforcement.counters import Counter, Counters
@@ -74,7 +75,7 @@ class Journal:
 
     def last(self, count: int) -> list[dict[str, Any]]:
         """The last decisions, the newest first."""
-        return [shown(each) for each in list(self._entries)[-count:][::-1]]
+        return [shown(each) for each in islice(reversed(self._entries), count)]
 
     def find(self, request_id: str) -> Entry | None:
         """One decision by the answer's x-request-id."""

@@ -138,7 +138,9 @@ class Proxy:
         except redis.RedisError as error:
             self.telemetry.partitioned(yes=True)
             because = f"Limitador's Redis does not answer ({type(error).__name__})"
-            return _undecided(because)
+            return (
+                _without_limiter(gate, asked, now, because) if gate.semantics.check_fails_open else _undecided(because)
+            )
         except NotImplementedError as error:
             return _undecided(f"not modelled here: {error}")
         if isinstance(gate.counters, RedisCounters):
@@ -291,6 +293,16 @@ class Proxy:
 
 def _undecided(because: str) -> Decision:
     return Decision(allowed=False, status=500, guarded=True, errors=1, explanation=[because])
+
+
+def _without_limiter(gate: Gate, asked: Request, now: float, because: str) -> Decision:
+    answered, gate.limiter_answers = gate.limiter_answers, False
+    try:
+        decision = gate.decide(asked, now)
+    finally:
+        gate.limiter_answers = answered
+    decision.explanation.append(because)
+    return decision
 
 
 def _count(entry: Entry, tokens: int | None, body: Mapping[str, object] | None, now: float) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from enforcement.objects import fields_of
+from sandbox.gateway.gates import OPERATOR
 from sandbox.kube import ApiError, Kube
 
 Object = dict[str, Any]
@@ -22,6 +23,7 @@ _KINDS: dict[str, tuple[str, str | None]] = {
     "TelemetryPolicy": ("extensions.kuadrant.io/v1alpha1", None),
     "EnvoyFilter": ("networking.istio.io/v1alpha3", None),
     "Kuadrant": ("kuadrant.io/v1beta1", None),
+    "Deployment": ("apps/v1", None),
     "Limitador": ("limitador.kuadrant.io/v1alpha1", None),
     "InferenceService": ("serving.kserve.io/v1beta1", None),
     "ServingRuntime": ("serving.kserve.io/v1alpha1", None),
@@ -29,6 +31,8 @@ _KINDS: dict[str, tuple[str, str | None]] = {
     "Secret": ("v1", "authorino.kuadrant.io/managed-by=authorino"),
 }
 """What is watched: API version, and a label that narrows it."""
+_ONLY = {"Deployment": OPERATOR}
+"""Of these kinds one object alone, by its name."""
 _SETTLE_SECONDS = 0.05
 """Changes that come together are taken together."""
 _AGAIN_SECONDS = 1.0
@@ -70,16 +74,17 @@ class State:
 
     async def _follow(self, kind: str) -> None:
         api_version, selector = _KINDS[kind]
-        mine = self._objects[kind]
+        mine, name = self._objects[kind], _ONLY.get(kind)
         while True:
             try:
                 if kind not in self._listed:
                     for item in await self._kube.list(api_version, kind, label_selector=selector):
-                        mine[item["metadata"]["uid"]] = {"apiVersion": api_version, "kind": kind, **item}
+                        if name in {None, item["metadata"]["name"]}:
+                            mine[item["metadata"]["uid"]] = {"apiVersion": api_version, "kind": kind, **item}
                     self._listed.add(kind)
                     self._dirty.set()
                 stream = self._kube.watch(
-                    api_version, kind, label_selector=selector, known=dict(mine), seconds=_FOREVER
+                    api_version, kind, name=name, label_selector=selector, known=dict(mine), seconds=_FOREVER
                 )
                 async for event in stream:
                     uid = event.object["metadata"]["uid"]

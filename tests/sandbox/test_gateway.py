@@ -246,6 +246,7 @@ def test_a_gateway_that_was_killed_is_started_again_by_up(tree: Tree) -> None:
     gateway = [each for each in process.running(tree.sandbox) if processes.name_of(each) == "sandbox.gateway"]
     gateway[0].kill()
     gateway[0].wait(10)
+    assert "does not answer" in tree.run("sandbox", "status")[1]
     assert tree.run("sandbox", "up", "--name", "sandbox")[0] == 0
     until(of(tree, "ada"), 200)
 

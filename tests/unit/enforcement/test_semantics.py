@@ -345,6 +345,21 @@ def test_an_attribute_that_is_listed_as_not_modelled_has_no_value(attribute: str
         filter_expression(attribute).value(FilterContext(Request("GET", "a", "/").attributes(0.0)))
 
 
+@pytest.mark.parametrize(
+    ("modes", "expected"),
+    [
+        ({}, Semantics()),
+        ({"RATELIMIT": "allow", "RATELIMIT_CHECK": "allow"}, Semantics(check_fails_open=True)),
+        ({"RATELIMIT": "allow", "RATELIMIT_CHECK": "deny"}, Semantics()),
+        ({"AUTH": "allow", "RATELIMIT_REPORT": "deny"}, Semantics(auth_fails_open=True, report_fails_open=False)),
+    ],
+)
+def test_failure_modes_are_read_from_the_environment_of_kuadrants_operator(
+    modes: dict[str, str], expected: Semantics
+) -> None:
+    assert Semantics.of_environment({f"{name}_SERVICE_FAILURE_MODE": mode for name, mode in modes.items()}) == expected
+
+
 def test_what_is_not_modelled_is_refused_and_not_passed_over() -> None:
     odd = route("odd", "odd.a.test")
     odd["spec"]["rules"][0]["matches"] = [{"headers": [{"type": "RegularExpression", "name": "x", "value": ".*"}]}]

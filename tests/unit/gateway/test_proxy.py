@@ -407,6 +407,37 @@ def test_a_limiter_without_replicas_answers_nobody_who_is_limited_and_the_list_o
     in_loop(work())
 
 
+@pytest.mark.parametrize(("mode", "status"), [("allow", 200), ("deny", 500), (None, 500)])
+def test_what_happens_without_a_limiter_is_what_kuadrants_operator_was_told(mode: str | None, status: int) -> None:
+    limitador = {"kind": "Limitador", "metadata": {"name": "limitador", "namespace": "k"}, "spec": {"replicas": 0}}
+    names = ("RATELIMIT_SERVICE_FAILURE_MODE", "RATELIMIT_CHECK_SERVICE_FAILURE_MODE") if mode else ()
+    container = {"name": "manager", "env": [{"name": name, "value": mode} for name in names]}
+    operator = {
+        "kind": "Deployment",
+        "metadata": {"name": "kuadrant-operator-controller-manager", "namespace": "kuadrant-system"},
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }
+
+    async def work() -> None:
+        async with running(answers(10), made=[*stack(), limitador, operator]) as gateway:
+            assert (await gateway.ask("freeuser1"))[0] == status
+            metrics = gateway.proxy.telemetry
+            assert "authorized_calls{" not in metrics.limitador.text().decode()
+            assert "kuadrant_errors 0.0" not in metrics.envoy.text().decode()
+
+    in_loop(work())
+
+
+def test_as_many_decisions_are_told_as_were_asked_for() -> None:
+    async def work() -> None:
+        async with running(answers(10)) as gateway:
+            for _ in range(2):
+                await gateway.ask()
+            assert [len(gateway.proxy.journal.last(count)) for count in (0, 1, 5)] == [0, 1, 2]
+
+    in_loop(work())
+
+
 def test_limitadors_metrics_count_calls_and_hits_as_limitador_does() -> None:
     async def work() -> None:
         async with running(answers(60)) as gateway:

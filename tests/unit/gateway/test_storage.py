@@ -3,13 +3,14 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import pytest
 import redis
 
 from enforcement.counters import Counter, Counters
+from enforcement.semantics import Semantics
 from sandbox.gateway.storage import RedisCounters, is_loopback
 from tests.unit.gateway.service import answers, in_loop, running, stack
 
@@ -88,13 +89,22 @@ def test_quotas_outlive_the_gateway_when_a_redis_counts(url: str) -> None:
     assert in_loop(one_life()) == [200, 429, 429], "100 tokens, five requests, in both lives together"
 
 
-def test_a_redis_that_does_not_answer_closes_the_gateway() -> None:
+@pytest.mark.parametrize(("fails_open", "status"), [(False, 500), (True, 200)])
+def test_a_redis_that_does_not_answer_closes_the_gateway_unless_that_fails_open(
+    *, fails_open: bool, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(environment: Mapping[str, str]) -> Semantics:
+        assert not environment, "there is no operator here"
+        return Semantics(check_fails_open=fails_open)
+
+    monkeypatch.setattr(Semantics, "of_environment", told)
+
     async def work() -> None:
         async with running(answers(30)) as gateway:
             gateway.proxy.counters = RedisCounters("redis://127.0.0.1:1/0")
             gateway.change(*stack())
             assert (await gateway.ask())[0] == 401, "Authorino counts nothing"
-            assert (await gateway.ask("freeuser1"))[0] == 500
+            assert (await gateway.ask("freeuser1"))[0] == status
             assert "datastore_partitioned 1.0" in gateway.proxy.telemetry.limitador.text().decode()
 
     in_loop(work())
