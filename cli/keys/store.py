@@ -131,7 +131,8 @@ def opened(stack: str, sandbox: str, reporter: Reporter, root: Path = ROOT) -> G
     values, _ = stack_config(stack, root)
     settings = _checked(stack, {**values, API_KEYS: "{}"}, root)
     if stack == SANDBOX and not (home_folder() / sandbox).is_dir():
-        raise MaasError(f"There is no sandbox {sandbox}, and its keys are with its state. Make it: ./maas up")
+        how = f"./maas up{options_for(stack, sandbox)}"
+        raise MaasError(f"There is no sandbox {sandbox}, and its keys are with its state. Make it: {how}")
     target = of_sandbox(Sandbox.open(sandbox)) if stack == SANDBOX else of_stack(stack)
     target.require_passphrase()
     with held(target), tempfile.TemporaryDirectory() as draft:

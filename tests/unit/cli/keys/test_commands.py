@@ -295,7 +295,8 @@ def test_who_comes_with_several_groups_gets_the_highest_tier_of_them(project: Pr
 def test_the_sandboxs_keys_are_with_its_state_and_its_users_in_the_tracked_file(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "./maas up" in project.run("list", code=1).stderr
+    assert "Make it: ./maas up\n" in project.run("list", code=1).stderr
+    assert "Make it: ./maas up --name other\n" in project.run("list", "--name", "other", code=1).stderr
     home = project.folder / "home" / "sandbox"
     home.mkdir(parents=True)
     monkeypatch.setattr(composed, "ROOT", project.folder)
