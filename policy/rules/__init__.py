@@ -22,6 +22,8 @@ OF_STACK: Mapping[str, Callable[[Stack], Iterator[tuple[str, str]]]] = {
     "limited-tiers": service.limited_tiers,
     "fail-closed": service.fail_closed,
     "network-policies": service.network_policies,
+    "hosts-in-any-case": service.hosts_in_any_case,
+    "trusted-tokens": service.trusted_tokens,
     "tls": service.tls,
     "prices": service.prices,
     "kept-counters": service.kept_counters,

@@ -38,6 +38,12 @@ RULES: Mapping[str, Declared] = {
     "limited-tiers": Declared("Every tier has a limit of requests or tokens.", *_ALWAYS),
     "fail-closed": Declared("Requests are refused while nobody can check them.", *_ALWAYS),
     "network-policies": Declared("A NetworkPolicy guards the pods of every model.", *_ALWAYS),
+    "hosts-in-any-case": Declared(
+        "No way of writing a host gets around the policies.", Level.ADVISORY, Level.MANDATORY
+    ),
+    "trusted-tokens": Declared(
+        "Nobody on the way can make tokens that are accepted, or use them elsewhere.", Level.ADVISORY, Level.MANDATORY
+    ),
     "tls": Declared("Callers reach the gateway by TLS alone.", *_ALWAYS),
     "prices": Declared("Every tier has a price.", Level.ADVISORY, Level.MANDATORY),
     "kept-counters": Declared("Counters outlive the limiter's pod.", Level.DISABLED, Level.MANDATORY),

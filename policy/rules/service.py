@@ -12,6 +12,8 @@ _FAILURE_MODE_OF_OTHERS = (
     "platform.kuadrant.environment: existing leaves the failure mode to somebody else, and Kuadrant's own lets "
     "requests pass while the limiter does not answer; set managed"
 )
+_API_SERVER = "https://kubernetes.default.svc"
+"""How the usual audience of an API server begins."""
 _LLM_PODS = {"app.kubernetes.io/part-of": "llminferenceservice", "kserve.io/component": "workload"}
 _MAY_FAIL_OPEN = "RATELIMIT_REPORT_SERVICE_FAILURE_MODE"
 """A report after an answer: failing it could only turn an answer that exists into an error."""
@@ -79,6 +81,25 @@ def network_policies(stack: Stack) -> Iterator[tuple[str, str]]:
         labels = _pod_labels(model)
         if not any(each.namespace == model.namespace and _selects(each, labels) for each in guards):
             yield model.urn, "no NetworkPolicy guards its pods: every pod of the cluster reaches them, without a key"
+
+
+def hosts_in_any_case(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Kuadrant's filter looks a host up as it was written, and the gateway in any case."""
+    if mapping(mapping(stack.config.get("gateway")).get("guard")).get("lowerCaseHost") is False:
+        yield "", "gateway.guard.lowerCaseHost: a host in mixed case can reach a model without any policy"
+
+
+def trusted_tokens(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Tokens are worth as much as the way that their keys come by, and no more than they were made for."""
+    identity = mapping(stack.config.get("identity"))
+    for name, issuer in mapping(identity.get("oidc")).items():
+        if mapping(issuer).get("allowHttp") is True:
+            yield "", f"identity.oidc.{name}.allowHttp: whoever is on the way of the issuer's keys can sign tokens"
+    # One name or a list of them.
+    if f'"{_API_SERVER}' in json.dumps(mapping(identity.get("kubernetes")).get("audiences")):
+        yield "", "identity.kubernetes.audiences: tokens for the API server's own audience are good there, too"
+    if identity.get("keycloak") is not None and mapping(stack.config.get("policy")).get("protected") is True:
+        yield "", "identity.keycloak: an identity provider for development, without TLS and without a database"
 
 
 def tls(stack: Stack) -> Iterator[tuple[str, str]]:

@@ -199,6 +199,37 @@ CASES = [
         (*gateway("HTTP"), thing("Route", spec={"tls": {**EDGE, "insecureEdgeTerminationPolicy": "Allow"}})),
         (*gateway("HTTP"), thing("Route", spec={"tls": {**EDGE, "insecureEdgeTerminationPolicy": "Redirect"}})),
     ),
+    Case(
+        "hosts-in-any-case",
+        (),
+        (),
+        {"gateway": {"guard": {"lowerCaseHost": False, "errorBodies": False}}},
+        {"gateway": {"guard": {"errorBodies": False}}},
+    ),
+    Case(
+        "trusted-tokens",
+        (),
+        (),
+        {"identity": {"oidc": {"sso": {"issuerUrl": "http://sso.example.com", "allowHttp": True}}}},
+        {"identity": {"oidc": {"sso": {"issuerUrl": "https://sso.example.com"}}}},
+    ),
+    *(
+        Case(
+            "trusted-tokens",
+            (),
+            (),
+            {"identity": {"kubernetes": {"audiences": audiences, "accounts": {"team-a": {"tier": "free"}}}}},
+            {"identity": {"kubernetes": {"audiences": "maas", "accounts": {"team-a": {"tier": "free"}}}}},
+        )
+        for audiences in ("https://kubernetes.default.svc", ["maas", "https://kubernetes.default.svc.cluster.local"])
+    ),
+    Case(
+        "trusted-tokens",
+        (),
+        (),
+        {"identity": {"keycloak": {"users": {}}}, "policy": {"protected": True}},
+        {"identity": {"keycloak": {"users": {}}}},
+    ),
     Case("prices", (), (), TIER, {"tiers": {"free": {"price": 0.1}}}),
     Case("kept-counters", (thing("Limitador", spec={}),), (thing("Limitador", spec={"storage": {"redis": {}}}),)),
 ]
