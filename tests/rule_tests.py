@@ -28,7 +28,15 @@ TESTED = Settings.load(
                 "replicas": 2,
                 "priceFactor": 2,
             },
+            "sometimes": {
+                "source": "hf://Qwen/Qwen3-0.6B",
+                "profile": "small-gpu",
+                "autoscaling": {"min": 0, "max": 2},
+            },
+            "busy": {"source": "hf://Qwen/Qwen3-0.6B", "profile": "small-gpu", "autoscaling": {"min": 2, "max": 4}},
+            "elsewhere": {"source": "https://api.example.com/v1", "profile": "external"},
         },
+        "serving": {"autoscaler": "keda"},
         "gateway": {"tls": {"mode": "self-signed"}},
         "observability": {
             "thresholds": {"series": 3},

@@ -64,21 +64,26 @@ def fork_relabelings() -> list[dict[str, Any]]:
 
 def models_monitor_spec(interval: str) -> dict[str, Any]:
     """The models: vLLM and the simulator speak the same metrics, here with the name of the InferenceService."""
-    relabeling = {
-        "sourceLabels": ["__meta_kubernetes_pod_label_serving_kserve_io_inferenceservice"],
-        "targetLabel": "inference_service",
-    }
     return {
         "selector": {"matchExpressions": [{"key": _MODEL_LABEL, "operator": "Exists"}]},
-        "podMetricsEndpoints": [{**endpoint(PORT_NAME, "/metrics", interval), "relabelings": [relabeling]}],
+        "podMetricsEndpoints": [_of_model("serving_kserve_io_inferenceservice", interval)],
     }
+
+
+def _of_model(pod_label: str, interval: str) -> dict[str, Any]:
+    """A model's metrics; rules know a model by `inference_service`, whatever kind of object it is."""
+    relabeling = {
+        "sourceLabels": [f"__meta_kubernetes_pod_label_{pod_label}"],
+        "targetLabel": "inference_service",
+    }
+    return {**endpoint(PORT_NAME, "/metrics", interval), "relabelings": [relabeling]}
 
 
 def llm_models_monitor_spec(interval: str) -> dict[str, Any]:
     """The models that are LLMInferenceServices."""
     return {
         "selector": {"matchLabels": LLM_PODS},
-        "podMetricsEndpoints": [endpoint(PORT_NAME, "/metrics", interval)],
+        "podMetricsEndpoints": [_of_model("app_kubernetes_io_name", interval)],
     }
 
 

@@ -378,11 +378,12 @@ MODELS = RuleFile(
         ),
         _Alert(
             "MaasModelNotReady",
-            "maas:model_replicas:info\nunless on (inference_service) (\n"
+            # A model elsewhere has none, and one that KEDA ends without requests may have none.
+            "maas:model_replicas:info > 0\nunless on (inference_service) (\n"
             "  maas:model_replicas_up:count >= on (inference_service) maas:model_replicas:info\n)",
             "critical",
             "Model {{ $labels.inference_service }} is not ready",
-            "It should have {{ $value }} replicas, and fewer answer.",
+            "It should have {{ $value }} replicas at least, and fewer answer.",
             pending="15m",
         ).rule(),
         _Alert(

@@ -124,9 +124,10 @@ def _used(limit: str, of: str, rate: Rate) -> str:
 def _models(settings: Settings) -> Iterator[dict[str, object]]:
     for name, model in sorted(settings.models.items()):
         labels = {"inference_service": name, "model": settings.served_name(name)}
-        yield _info("model_replicas", labels, model.replicas)
+        least = 0 if model.external else model.least_replicas
+        yield _info("model_replicas", labels, least)
         if model.gpu is not None:
-            yield _info("model_gpus", labels, model.gpu.count * model.replicas)
+            yield _info("model_gpus", labels, model.gpu.count * max(least, 1))
 
 
 def annotated(rules: Rules, runbooks: str) -> Rules:

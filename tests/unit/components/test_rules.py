@@ -9,8 +9,10 @@ import promql_parser
 import pytest
 import yaml
 
+from components.models.inference_service import LABEL
+from components.models.llm_inference_service import PODS, pod_labels
 from components.observability import rule_files
-from components.observability.monitors import fork_relabelings
+from components.observability.monitors import fork_relabelings, llm_models_monitor_spec, models_monitor_spec
 from components.observability.rule_folder import FOLDER, documents
 from components.observability.rules import FILES
 from components.observability.values import annotated
@@ -70,6 +72,16 @@ def test_no_rule_sums_a_counter_as_it_stands() -> None:
         if rule.get("alert") != "MaasTooManySeries":
             uses = re.findall(rf"(?<![\w:]){counters}\b(\{{[^}}]*\}})?(.?)", rule["expr"])
             assert all(after == "[" for *_, after in uses), rule
+
+
+def test_rules_know_every_model_by_one_label_whatever_kind_of_object_it_is() -> None:
+    for spec, label in (
+        (models_monitor_spec("30s"), LABEL),
+        (llm_models_monitor_spec("30s"), next(iter(pod_labels("qwen3").keys() - PODS.keys()))),
+    ):
+        [endpoint] = spec["podMetricsEndpoints"]
+        discovered = "__meta_kubernetes_pod_label_" + re.sub(r"\W", "_", label)
+        assert endpoint["relabelings"] == [{"sourceLabels": [discovered], "targetLabel": "inference_service"}]
 
 
 def test_labels_written_into_the_name_of_a_counter_become_labels() -> None:
