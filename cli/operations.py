@@ -53,6 +53,9 @@ _WITH_OPENAI = (
     "python -c 'import os, openai; "
     'print(openai.OpenAI(default_headers={"Host": os.environ["MAAS_HOST"]}).models.list())\''
 )
+_PROTECTED = """\
+Stack {stack} is protected: callers depend on it. To take it away all the same, take `protected: true` out of
+maas:policy in its file first."""
 _QUICKLY = Retry(attempts=2, seconds=10)
 
 
@@ -125,6 +128,8 @@ class Command:
 
         def work() -> Exit:
             self._require_answer()
+            if self._is_protected():
+                raise MaasError(_PROTECTED.format(stack=self.options.stack))
             with self._opened(create=False) as (target, session), self._kept(target, "destroy"):
                 self._require_running(target)
                 self._confirm(f"Delete everything that stack {target.stack} has on its cluster?", target)
@@ -169,6 +174,22 @@ class Command:
         except RecordingError as error:
             raise MaasError(str(error)) from error
 
+    def _keep_rules(self, recording: Recording) -> None:
+        """Deploy a protected stack only when no mandatory rule is broken."""
+        if not self._is_protected():
+            return
+        stack = self.options.stack
+        found = policies.check(policies.of_recording(recording, self._config()[0]))
+        if policies.result(found) is not Exit.OK:
+            raise MaasError("\n".join([*policies.lines(found, stack), "It is protected, so nothing was deployed."]))
+
+    def _is_protected(self) -> bool:
+        """Whether the stack's file says so; a file that cannot be read says nothing."""
+        try:
+            return policies.is_protected(self._config()[0])
+        except MaasError:
+            return False
+
     def _check_settings(self) -> None:
         """Say what is wrong with the settings without a run of the whole program: the engine is about to run it."""
         values, secrets = self._config()
@@ -188,6 +209,7 @@ class Command:
         if self.options.kind:
             require_engine()
         recording = self.check()
+        self._keep_rules(recording)
         with self._opened(start=True) as (target, session), self._kept(target, "up"):
             refresh = target.sandbox is not None and self._cluster_is_new(target)
             if refresh:

@@ -16,7 +16,7 @@ from cli.recorder import Recording
 from cli.render import INDEX
 from cli.stackfile import stack_config
 from policy.rules import Level, Resource, Stack, Violation, check
-from policy.rules.resource import config_of
+from policy.rules.resource import config_of, mapping
 
 PACK = ROOT / "policy"
 
@@ -43,6 +43,11 @@ def of_rendered(folder: Path, stack: str) -> Stack:
     if index.get("stack") != stack:
         raise MaasError(f"{folder} is of stack {index.get('stack')}, not of {stack}.", code=Exit.USAGE)
     return Stack([_from_file(folder, name, patch=patch) for name, patch in files], config_of(stack_config(stack)[0]))
+
+
+def is_protected(values: Mapping[str, str]) -> bool:
+    """Whether a stack with these settings is one that callers depend on: `maas:policy: {protected: true}`."""
+    return mapping(config_of(values).get("policy")).get("protected") is True
 
 
 def result(found: list[Violation]) -> Exit:

@@ -19,6 +19,7 @@ class Policy(Model):
     """What the policy pack holds this stack to."""
 
     protected: bool = False
-    """Callers depend on this stack: rules that are advice or off elsewhere are mandatory here."""
+    """Callers depend on this stack: rules that are advice or off elsewhere are mandatory here, `./maas up` deploys
+    nothing that breaks one, and `./maas destroy` refuses."""
     levels: dict[Annotated[str, AfterValidator(_rule)], Level] = Field(default_factory=dict)
     """Level of single rules on this stack, by name."""

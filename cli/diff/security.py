@@ -96,6 +96,8 @@ def _rules(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Rules of the policy pack that hold the stack less than before."""
     if "policy" not in old:
         return
+    if _at(old, "policy.protected") is True and _at(new, "policy.protected") is not True:
+        yield "policy.protected off: `./maas up` deploys what breaks a rule, and `./maas destroy` takes the stack away"
     for rule in RULES:
         was, will = (level_of(rule, mapping(each.get("policy"))) for each in (old, new))
         if _LEVEL_RANK[will] < _LEVEL_RANK[was]:

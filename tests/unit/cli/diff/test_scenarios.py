@@ -291,6 +291,18 @@ SCENARIOS = [
         {Topic.SECURITY: ("policy: the rule `fail-closed` is disabled, was mandatory",)},
     ),
     Scenario(
+        "no longer protected",
+        put("policy.protected", False),  # noqa: FBT003 - a setting's value
+        ("policy.protected: true to false",),
+        {
+            Topic.SECURITY: (
+                "policy.protected off: `./maas up` deploys what breaks a rule",
+                "policy: the rule `kept-counters` is disabled, was mandatory",
+            )
+        },
+        base=put("policy.protected", True),  # noqa: FBT003 - the same
+    ),
+    Scenario(
         "guard of the host off",
         put("gateway.guard", {"lowerCaseHost": False}),
         ("gateway.guard.lowerCaseHost: true to false",),
