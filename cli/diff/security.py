@@ -85,7 +85,8 @@ def _came(was: object, will: object) -> list[str]:
     """What a list has that it had not; nothing where either side leaves it to a default."""
     if was is None or will is None:
         return []
-    return [str(mapping(each).get("cidr", each)) for each in _list(will) if each not in _list(was)]
+    came = [each for each in _list(will) if each not in _list(was)]
+    return [str(mapping(each).get("cidr") or mapping(each).get("namespace") or each) for each in came]
 
 
 def _list(value: object) -> list[Any]:

@@ -308,6 +308,15 @@ SCENARIOS = [
         ("gateway.guard.lowerCaseHost: true to false",),
         {Topic.SECURITY: ("gateway.guard.lowerCaseHost off: a host in mixed case may pass",)},
     ),
+    Scenario(
+        "weights from more places",
+        put(
+            "platform.networkPolicies.downloads", [{"cidr": "10.1.0.0/16"}, {"cidr": "10.2.0.0/16"}, {"namespace": "s"}]
+        ),
+        ("downloads[1].cidr: set to `10.2.0.0/16`", "downloads[2].namespace: set to `s`"),
+        {Topic.SECURITY: ("downloads: models may connect to `10.2.0.0/16`, `s`, too",)},
+        base=put("platform.networkPolicies.downloads", [{"cidr": "10.1.0.0/16"}]),
+    ),
     Scenario("scraped more often", put("observability.interval", "15s"), ("observability.interval: `30s` to `15s`",)),
 ]
 
