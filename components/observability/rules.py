@@ -89,12 +89,13 @@ USAGE = RuleFile(
     ],
 )
 _HITS = growth("authorized_hits", WITHOUT_MODEL, _LIMITADOR_UP)
-_BOTH = 'maas:tier_limits:info{requests="limited"}'
+_TOKENS_ONLY = 'maas:tier_limits:info{requests="unlimited"}'
 USAGE_WITHOUT_MODEL = RuleFile(
     "usage-without-model",
     "Tokens and requests where the TelemetryPolicy has no label for the model. Hits are then tokens and requests\n"
     "together. A tier with a request limit has two calls and one hit for a request, so half the calls are taken off;\n"
-    "that is too little by half a token for each request that the token limit refused.",
+    "that is too little by half a token for each request that the token limit refused. Where the tier is not known\n"
+    "either, a request limit is assumed, as bills do.",
     "usage",
     [
         record("maas:hits:increase1m", _HITS),
@@ -102,12 +103,12 @@ USAGE_WITHOUT_MODEL = RuleFile(
         record("maas:limited:increase1m", growth("limited_calls", WITHOUT_MODEL, _LIMITADOR_UP)),
         record(
             "maas:tokens:increase1m",
-            f"clamp_min((maas:hits:increase1m and on (tier) {_BOTH}) - maas:calls:increase1m / 2, 0)\n"
-            'or (maas:hits:increase1m and on (tier) maas:tier_limits:info{requests="unlimited"})',
+            f"clamp_min((maas:hits:increase1m unless on (tier) {_TOKENS_ONLY}) - maas:calls:increase1m / 2, 0)\n"
+            f"or (maas:hits:increase1m and on (tier) {_TOKENS_ONLY})",
         ),
         record(
             "maas:requests:increase1m",
-            f"(maas:calls:increase1m and on (tier) {_BOTH}) / 2\nor maas:calls:increase1m",
+            f"(maas:calls:increase1m unless on (tier) {_TOKENS_ONLY}) / 2\nor maas:calls:increase1m",
         ),
     ],
 )
@@ -212,10 +213,11 @@ LIMITS = RuleFile(
         ).rule(),
         _Alert(
             "MaasTokensNotCounted",
-            'sum by (tier) (sum_over_time(maas:requests:increase1m{tier!=""}[14m59s]) > 0) >= 10\n'
+            # Without the label `tier` all are one.
+            "sum by (tier) (sum_over_time(maas:requests:increase1m[14m59s]) > 0) >= 10\n"
             "unless on (tier) sum by (tier) (sum_over_time(maas:tokens:increase1m[14m59s])) > 0",
             "critical",
-            "No tokens are counted for tier {{ $labels.tier }}",
+            "No tokens are counted{{ with $labels.tier }} for tier {{ . }}{{ end }}",
             "{{ $value }} requests passed in 15 minutes and no token was counted: answers carry no usage, "
             "or the limiter "
             "does not hear of them. Token limits do not hold.",
