@@ -17,7 +17,7 @@ from cli.exits import Exit, MaasError
 from cli.keys.store import current_key
 from cli.models.catalogue import load
 from cli.stackfile import SANDBOX, mapping
-from cli.target import Target, of_sandbox, of_stack
+from cli.target import Target, of_sandbox, of_stack, words_for
 from components.exports import exports
 from sandbox.gateway import process as gateway
 from sandbox.instance import Sandbox
@@ -68,7 +68,7 @@ class Service:
             return cls(of_stack(stack), exports(load(stack)[0]))
         target = of_sandbox(Sandbox.open(sandbox))
         if not target.kubeconfig or not target.kubeconfig.is_file() or not any(target.work_dir.iterdir()):
-            raise MaasError(f"Sandbox {sandbox} has no stack. Deploy it: ./maas up")
+            raise MaasError(f"Sandbox {sandbox} has no stack. Deploy it: ./maas up{words_for(SANDBOX, sandbox)}")
         return cls(target, exports(load(SANDBOX, target.work_dir)[0]))
 
     def model_names(self) -> list[str]:
@@ -113,7 +113,8 @@ class Service:
         except MaasError as error:
             raise MaasError(f"{error}\nOr set {KEY_VARIABLE} to the key of {user}.") from error
         if key is None:
-            raise MaasError(f"{user} has no key in stack {self.target.stack}. Make one: ./maas keys create {user}")
+            how = f"./maas keys create {user}{self.target.words}"
+            raise MaasError(f"{user} has no key in stack {self.target.stack}. Make one: {how}")
         return key
 
     def admin(self, path: str) -> Any:  # noqa: ANN401 - JSON's values are of any type

@@ -116,7 +116,7 @@ def of_sandbox(sandbox: Sandbox) -> Target:
         sandbox=sandbox,
         lock=sandbox.folder.parent / f".{sandbox.name}.lock",
         backups=folder / "backups",
-        words="" if sandbox.name == SANDBOX else f" --name {sandbox.name}",
+        words=words_for(SANDBOX, sandbox.name),
     )
 
 
@@ -150,8 +150,15 @@ def of_stack(stack: str) -> Target:
         sandbox=None,
         lock=private_folder(home()) / f".stack-{stack}.lock",
         backups=home() / "backups" / f"{stack}{elsewhere}",
-        words=f" --stack {stack}",
+        words=words_for(stack),
     )
+
+
+def words_for(stack: str, sandbox: str = SANDBOX) -> str:
+    """What the command line says to mean a stack; see `Target.words`."""
+    if stack == SANDBOX:
+        return "" if sandbox == SANDBOX else f" --name {sandbox}"
+    return f" --stack {stack}"
 
 
 def project_name() -> str:

@@ -247,7 +247,7 @@ def _opened(stack: str, name: str) -> Generator["Store"]:
 
 def _made(made: "Book", what: str, stack: str, name: str, *, show: bool, as_json: bool) -> None:  # noqa: PLR0913
     from cli.keys.book import fingerprint  # noqa: PLC0415
-    from cli.keys.store import options_for  # noqa: PLC0415
+    from cli.target import words_for  # noqa: PLC0415
 
     users: dict[str, dict[str, str | None]] = {}
     for user, (key, *older) in made.items():
@@ -265,14 +265,14 @@ def _made(made: "Book", what: str, stack: str, name: str, *, show: bool, as_json
         if show:
             typer.echo(about["key"])
     if not show:
-        typer.echo(f"Hand it over: ./maas keys show-once {next(iter(users))}{options_for(stack, name)}")
+        typer.echo(f"Hand it over: ./maas keys show-once {next(iter(users))}{words_for(stack, name)}")
         _next(stack, name)
 
 
 def _next(stack: str, name: str) -> None:
-    from cli.keys.store import options_for  # noqa: PLC0415
+    from cli.target import words_for  # noqa: PLC0415
 
-    typer.echo(f"On the cluster after: ./maas up{options_for(stack, name)}")
+    typer.echo(f"On the cluster after: ./maas up{words_for(stack, name)}")
 
 
 def _format(form: str) -> Any:  # noqa: ANN401 - imported late, so that help is quick

@@ -35,7 +35,7 @@ from cli.stackfile import (
     users_of,
     with_shared,
 )
-from cli.target import Target, of_sandbox, of_stack
+from cli.target import Target, of_sandbox, of_stack, words_for
 from config.problems import ConfigError
 from config.settings import NAMESPACE, Settings
 from config.shared import FOLDER
@@ -74,7 +74,7 @@ class Store:
     """The stack's settings, without its keys."""
     book: Book
     where: str
-    """What a command for these keys has more than its name and its users; see `options_for`."""
+    """What a command for these keys has more than its name and its users; see `Target.words`."""
     _values: Mapping[str, str]
     _session: Session
     _root: Path
@@ -131,7 +131,7 @@ def opened(stack: str, sandbox: str, reporter: Reporter, root: Path = ROOT) -> G
     values, _ = stack_config(stack, root)
     settings = _checked(stack, {**values, API_KEYS: "{}"}, root)
     if stack == SANDBOX and not (home_folder() / sandbox).is_dir():
-        how = f"./maas up{options_for(stack, sandbox)}"
+        how = f"./maas up{words_for(stack, sandbox)}"
         raise MaasError(f"There is no sandbox {sandbox}, and its keys are with its state. Make it: {how}")
     target = of_sandbox(Sandbox.open(sandbox)) if stack == SANDBOX else of_stack(stack)
     target.require_passphrase()
@@ -147,16 +147,9 @@ def opened(stack: str, sandbox: str, reporter: Reporter, root: Path = ROOT) -> G
                     settle(session, unsettled)
                 config = mapping(read(stack_file(stack, folder)).get("config"))
                 book = _read(session, full_keys(config, target.project))
-                yield Store(stack, settings, book, options_for(stack, sandbox), values, session, root)
+                yield Store(stack, settings, book, target.words, values, session, root)
             except CommandError as error:
                 raise MaasError(_cannot(stack, error)) from None
-
-
-def options_for(stack: str, sandbox: str) -> str:
-    """The options that make a command one for a stack and not for another, with a space before."""
-    if stack == SANDBOX:
-        return "" if sandbox == SANDBOX else f" --name {sandbox}"
-    return f" --stack {stack}"
 
 
 def current_key(stack: str, user: str, reporter: Reporter, root: Path = ROOT) -> str | None:

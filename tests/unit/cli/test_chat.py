@@ -44,6 +44,15 @@ def test_users_of_the_lowest_tier_come_first() -> None:
     assert service().users() == ["freeuser1", "freeuser2", "premiumuser1", "premiumuser2", "enterpriseuser1"]
 
 
+def test_who_has_no_key_is_told_how_to_make_one_for_this_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_key(stack: str, user: str, console: Console) -> None:
+        del stack, user, console
+
+    monkeypatch.setattr("cli.calls.current_key", no_key)
+    with pytest.raises(MaasError, match=r"\./maas keys create freeuser1 --stack dev$"):
+        service().key("freeuser1", Console())
+
+
 def test_a_host_is_sent_only_where_the_address_does_not_say_it() -> None:
     assert Way("m", "m", "http://m.example.com", "m.example.com").headers == {}
     assert Way("m", "m", "http://127.0.0.1:1", "m.maas.localhost").headers == {"Host": "m.maas.localhost"}
