@@ -35,11 +35,13 @@ def texts(folder: Path) -> dict[str, str]:
     return found
 
 
-def gone(ours: dict[str, Any], told: dict[str, str]) -> dict[str, str]:
+def gone(ours: dict[str, Any], folder: Path) -> dict[str, str]:
     """What to write where a stack has a comment and nothing more is said of it: neither side has the stack now."""
-    if not told:  # the comparison itself did not work
+    known = {path.stem for path in folder.iterdir()}
+    if not known:  # the comparison itself did not work
         return {}
-    stacks = {marker: found[1] for marker in ours.keys() - told.keys() if (found := _MARKER.fullmatch(marker))}
+    markers = {marker: found[1] for marker in ours if (found := _MARKER.fullmatch(marker))}
+    stacks = {marker: stack for marker, stack in markers.items() if stack not in known}
     return {marker: f"{marker}\n### Stack `{stack}`: no changes\n" for marker, stack in stacks.items()}
 
 
@@ -64,8 +66,7 @@ def main(folder: Path) -> str:
         if each["user"]["login"] == _AUTHOR
     }
     done = {"written": 0, "updated": 0, "left": 0}
-    told = texts(folder)
-    for marker, text in {**told, **gone(ours, told)}.items():
+    for marker, text in {**texts(folder), **gone(ours, folder)}.items():
         known = ours.get(marker)
         if known is None:
             # A stack that does not change needs no comment, unless there is one that says it did.

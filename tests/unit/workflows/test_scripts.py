@@ -166,6 +166,13 @@ def test_a_stack_that_the_pull_request_no_longer_brings_is_told_as_unchanged(git
     assert github.written == [("PATCH", "issues/comments/201", {"body": comment("new", "no changes")})]
 
 
+def test_a_stack_that_there_is_no_room_for_is_not_told_as_unchanged(github: GitHub, tmp_path: Path) -> None:
+    for number in range(52):
+        (tmp_path / f"s{number:02}.md").write_text(comment(f"s{number:02}", "1 to change"), encoding="utf-8")
+    github.comments = [{"id": 201, "user": BOT, "body": comment("s51", "9 to change")}]
+    assert commented(github, tmp_path) == "50 written, 0 updated, 0 left"
+
+
 def test_an_older_run_does_not_write_over_a_newer_one(github: GitHub, tmp_path: Path) -> None:
     (tmp_path / "dev.md").write_text(comment("dev", "1 to change"), encoding="utf-8")
     github.pulls = [{"number": 7, "head": {"sha": "newer"}}]
