@@ -42,7 +42,7 @@ def inference_service_spec(
         serving["startupProbe"] = startup_probe(model.startup_seconds)
     # With a cache, vLLM itself downloads the weights.
     if model.source is not None and model.cache is None:
-        serving["storageUri"] = model.source
+        serving["storageUri"] = pods.address(model, mirror)
     if own := pods.image(model, mirror):
         serving["image"] = own
     return {

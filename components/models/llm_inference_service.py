@@ -44,7 +44,7 @@ def llm_inference_service_spec(
         "startupProbe": startup_probe(model.startup_seconds, PORT),
     }
     spec: dict[str, Any] = {
-        "model": {"uri": model.source, "name": served_name},
+        "model": {"uri": pods.address(model, mirror), "name": served_name},
         "template": {
             **{key: value for key, value in runtime.items() if key not in {"containers", "volumes"}},
             **pods.pod(name, model, pod_labels(name), mirror, profile),

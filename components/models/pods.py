@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.models.runtimes.container import USER_ID
+from components.models.runtimes.container import USER_ID, pod_security_context
 from components.models.runtimes.draining import before_stop, grace_seconds
 from components.platform import MODEL_ACCOUNT
 from config.mirror import Mirror
@@ -18,8 +18,9 @@ CACHE = "weights"
 _CACHE_FOLDER = "/weights"
 TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable
 """What Hugging Face's libraries, and KServe, read a token from."""
-STORAGE_SECRET = "serving.kserve.io/storageSecretName"  # noqa: S105 - the name of an annotation
-"""Names the Secret that KServe's storage initializer reads (KServe's own settings, `credentials`)."""
+STORAGE_SECRETS = ("serving.kserve.io/secretName", "serving.kserve.io/storageSecretName")
+"""Annotations that name the Secret which KServe's storage initializer reads. A KServe knows one of them
+(`credentials.storageSecretNameAnnotation` of its settings): that of its chart, or that of its manifests."""
 
 
 def resources(model: Model) -> dict[str, Any]:
@@ -61,6 +62,11 @@ def image(model: Model, mirror: Mirror) -> str | None:
     return None if own is None else mirror.image(own)
 
 
+def address(model: Model, mirror: Mirror) -> str | None:
+    """Where KServe gets the weights: a modelcar is an image, and comes from the mirror as others do."""
+    return mirror.image(model.source) if model.source and model.scheme is Scheme.OCI else model.source
+
+
 def container(model: Model, port: int) -> dict[str, Any]:
     """What a model's container has beside image, arguments and resources."""
     extra: dict[str, Any] = {
@@ -90,6 +96,7 @@ def pod(name: str, model: Model, labels: dict[str, str], mirror: Mirror, profile
         "serviceAccountName": MODEL_ACCOUNT,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": grace_seconds(model.drain_seconds),
+        "securityContext": _security(model, profile),
         # For a single replica too: another one must not roll the first.
         "topologySpreadConstraints": [
             {
@@ -108,9 +115,6 @@ def pod(name: str, model: Model, labels: dict[str, str], mirror: Mirror, profile
             spec["affinity"] = affinity
     if model.cache is not None:
         spec["volumes"] = [_volume(name, model.cache)]
-        if profile is not Profile.OPENSHIFT:
-            # A new volume is root's; OpenShift picks the group by itself.
-            spec["securityContext"] = {"fsGroup": USER_ID}
     if model.scheme is Scheme.OCI and model.secret is not None:
         logins = [model.secret, *([mirror.pull_secret] if mirror.pull_secret else [])]
         spec["imagePullSecrets"] = [{"name": each} for each in logins]
@@ -120,7 +124,18 @@ def pod(name: str, model: Model, labels: dict[str, str], mirror: Mirror, profile
 def annotations(model: Model) -> dict[str, str]:
     """Annotations of KServe's object, for its storage initializer."""
     read = model.scheme in {Scheme.HUGGING_FACE, Scheme.S3} and model.cache is None
-    return {STORAGE_SECRET: model.secret} if model.secret is not None and read else {}
+    return dict.fromkeys(STORAGE_SECRETS, model.secret) if model.secret is not None and read else {}
+
+
+def _security(model: Model, profile: Profile) -> dict[str, Any]:
+    result = pod_security_context(profile)
+    if profile is not Profile.OPENSHIFT:  # which picks groups by itself
+        if model.cache is not None:
+            result["fsGroup"] = USER_ID  # a new volume is root's
+        if model.scheme is Scheme.OCI:
+            # vLLM reads the modelcar's files through /proc, where the kernel asks for the same user and group.
+            result["runAsGroup"] = USER_ID
+    return result
 
 
 def _affinity(gpu: Gpu) -> dict[str, Any]:

@@ -151,3 +151,28 @@ def test_kserve_makes_no_routes_and_no_autoscalers_of_its_own(made: dict[str, Bo
         and any(each["kind"] == "InferenceService" for each in body["metadata"].get("ownerReferences", []))
     ]
     assert own == []
+
+
+def test_kserves_own_container_gets_the_credentials_that_the_entry_names(made: dict[str, Body]) -> None:
+    (pod,) = _pods(made, "bucket")
+    (initializer,) = (each for each in pod["spec"]["initContainers"] if each["name"] == "storage-initializer")
+    read = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in initializer["env"] if "valueFrom" in each}
+    assert {name: each["name"] for name, each in read.items()} == {
+        "AWS_ACCESS_KEY_ID": "bucket",
+        "AWS_SECRET_ACCESS_KEY": "bucket",
+    }
+
+
+@pytest.mark.parametrize("name", ["qwen3", "bucket", "modelcar"])
+def test_containers_that_kserve_adds_run_without_root_and_under_the_usual_filter(
+    made: dict[str, Body], name: str
+) -> None:
+    (pod,) = _pods(made, name)
+    asked = pod["spec"]["securityContext"]
+    assert asked["runAsNonRoot"]
+    assert asked["seccompProfile"] == {"type": "RuntimeDefault"}
+    added = [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
+    assert len(added) > 1
+    for each in added:
+        # A modelcar's files are read through /proc, which takes one user and one group for both.
+        assert each.get("securityContext", {}).get("runAsUser", asked["runAsUser"]) == asked["runAsUser"], each["name"]

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from components.kserve import CONFIG_MAP, CONTROLLER, inferenceservice_settings
+from components.models.pods import STORAGE_SECRETS
 from components.operators import environment
 from components.operators.catalogue import DECLARATIONS, releases
 from components.operators.helm import Release
@@ -239,6 +240,11 @@ def test_kserve_is_made_for_raw_deployments_behind_our_gateway(renderer: Rendere
     assert ingress["ingressDomain"] == "maas.example.com"
     assert "Gateway" not in {obj["kind"] for obj in rendered}, "the gateway is the gateway layer's"
     assert "ClusterServingRuntime" not in {obj["kind"] for obj in rendered}, "their webhook would not answer yet"
+
+
+def test_kserves_own_name_for_a_models_secret_is_among_those_that_models_say(renderer: Renderer) -> None:
+    data = one(renderer.objects("kserve", SETTINGS), "ConfigMap", CONFIG_MAP)["data"]
+    assert json.loads(data["credentials"])["storageSecretNameAnnotation"] in STORAGE_SECRETS
 
 
 def test_kserves_controller_restarts_when_its_settings_change(renderer: Renderer) -> None:

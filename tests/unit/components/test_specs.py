@@ -6,6 +6,8 @@ import pytest
 from components.endpoints import external_rules
 from components.identity import key_annotations, key_labels, key_secret_name, key_selector
 from components.kserve import inferenceservice_settings, settings_hash
+from components.models.inference_service import inference_service_spec
+from components.models.llm_inference_service import llm_inference_service_spec
 from components.models.pods import model_args
 from components.models.runtimes.simulator import simulator_runtime
 from components.models.runtimes.vllm import vllm_runtime
@@ -16,8 +18,10 @@ from components.policies.telemetry import telemetry_spec
 from components.routes import INFERENCE_PATHS, Backend, model_route_spec
 from config.figures import NEVER_REACHED
 from config.identity import ApiKeySource, User
+from config.mirror import Mirror
 from config.models import Model
 from config.observability import TelemetryLabels
+from config.platform import Profile
 from config.settings import Settings
 from enforcement.expressions import FilterContext, authorino_expression, filter_expression
 from tests.unit.components.sources import EVERY_SOURCE, PER_MODEL
@@ -77,6 +81,15 @@ def test_each_counted_path_is_routed_and_each_routed_post_is_counted() -> None:
     rule = model_route_spec(TARGET, "a.example.com", [Backend("", "a-predictor", 80)])["rules"][0]
     posts = {match["path"]["value"] for match in rule["matches"] if match["method"] == "POST"}
     assert posts == set(INFERENCE_PATHS)
+
+
+def test_a_modelcar_comes_from_the_mirror_as_other_images_do() -> None:
+    mirror = Mirror(registries={"quay.io": "mirror.example.com/quay"})
+    model = Model.model_validate({"profile": "modelcar", "source": "oci://quay.io/models/granite:1.0"})
+    predictor = inference_service_spec(model, "granite", mirror)["predictor"]
+    assert predictor["model"]["storageUri"] == "oci://mirror.example.com/quay/models/granite:1.0"
+    other = llm_inference_service_spec("granite", model, "granite", Profile.KUBERNETES, mirror)
+    assert other["model"]["uri"] == "oci://mirror.example.com/quay/models/granite:1.0"
 
 
 def test_the_callers_credentials_do_not_reach_the_model() -> None:
