@@ -12,7 +12,7 @@ from config.keycloak import ISSUER, Keycloak
 from config.model import Model
 from config.problems import RefusalError
 from config.tokens import Anonymous, Issuers, ServiceAccounts
-from config.values import DnsLabel, Duration
+from config.values import DnsLabel, Duration, LabelKey, LabelValue, label_key
 
 _KEY_SHORTEST = 32
 _KEY_LONGEST = 256
@@ -57,20 +57,7 @@ def _expiry(value: object) -> object:
 Expiry = Annotated[str, BeforeValidator(_expiry)]
 """A point in time as RFC 3339 text in UTC, such as `2027-12-31T23:59:59Z`; so texts sort as the times do."""
 
-_LABEL_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
-_LABEL_PREFIX = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
 _RESERVED = ("kuadrant.io", "kubernetes.io", "k8s.io")
-
-
-def _label_key(value: str) -> str:
-    prefix, slash, name = value.rpartition("/")
-    if not _LABEL_NAME.match(name) or (slash and not _LABEL_PREFIX.match(prefix)):
-        raise RefusalError(
-            "not a key of a Kubernetes label",
-            allowed="letters, digits and - _ . , at most 63, with or without a DNS name and / before",
-            fix=re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-"),
-        )
-    return value
 
 
 def _free_label_key(value: str) -> str:
@@ -79,22 +66,10 @@ def _free_label_key(value: str) -> str:
         raise RefusalError(
             "keys below this domain have a meaning here", allowed="your own", fix=value.rsplit("/", maxsplit=1)[-1]
         )
-    return _label_key(value)
+    return label_key(value)
 
 
-def _label_value(value: str) -> str:
-    if value and not _LABEL_NAME.match(value):
-        raise RefusalError(
-            "not a value of a Kubernetes label",
-            allowed="letters, digits and - _ . , at most 63, starting and ending with a letter or digit",
-            fix=re.sub(r"[^A-Za-z0-9]+", "-", value).strip("-")[:63],
-        )
-    return value
-
-
-LabelKey = Annotated[str, AfterValidator(_label_key)]
 FreeLabelKey = Annotated[str, AfterValidator(_free_label_key)]
-LabelValue = Annotated[str, AfterValidator(_label_value)]
 
 
 def _some_models(value: tuple[str, ...]) -> tuple[str, ...]:

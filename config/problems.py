@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, cast, get_args, get_origin
@@ -142,5 +142,68 @@ def _from_detail(key: str, annotation: object, detail: ErrorDetails, *, hide: bo
             return Problem(
                 path, value, "not one of the known values", one_of(words), closest(str(detail["input"]), words)
             )
-        case _:
-            return Problem(path, value, detail["msg"][:1].lower() + detail["msg"][1:])
+        case kind, _:
+            why, allowed, fix = _SHAPES.get(kind) or (_sentence(detail), _bounds(context), _nothing)
+            keys = keys_at(annotation, location) if kind in _SHAPES else []
+            likely = "" if hide else fix(detail["input"])
+            return Problem(path, value, why, f"{{{', '.join(keys)}}}" if keys else allowed, likely)
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    if detail["type"] == "string_pattern_mismatch":
+        return "not written as it has to be"
+    return detail["msg"][:1].lower() + detail["msg"][1:]
+
+
+def _bounds(context: Mapping[str, object]) -> str:
+    return ", ".join(f"{words} {context[key]}" for key, words in _BOUNDS.items() if key in context)
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, str | int | float | bool)
+
+
+def _number(value: object) -> str:
+    return value if isinstance(value, str) and re.fullmatch(r"[0-9]+", value) else ""
+
+
+def _text(value: object) -> str:
+    return json.dumps(value if isinstance(value, str) else json.dumps(value)) if _is_scalar(value) else ""
+
+
+def _list(value: object) -> str:
+    return f"[{json.dumps(value)}]" if _is_scalar(value) else ""
+
+
+def _boolean(value: object) -> str:
+    return {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}.get(
+        str(value).lower(), ""
+    )
+
+
+def _nothing(_: object) -> str:
+    return ""
+
+
+_WHOLE = ("not a whole number", "a whole number, without quotes", _number)
+_MAPPING = ("not a mapping", "keys with values below them", _nothing)
+_LISTED = ("not a list", "a list: [<one>, <another>]", _list)
+_TRUTH = ("neither true nor false", "true, false", _boolean)
+_FRACTION = ("not a number", "a number, without quotes", _number)
+_SHAPES: Mapping[str, tuple[str, str, Callable[[object], str]]] = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
+    **dict.fromkeys(("float_type", "float_parsing", "decimal_type", "decimal_parsing"), _FRACTION),
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), _MAPPING),
+    **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), _LISTED),
+    **dict.fromkeys(("bool_type", "bool_parsing"), _TRUTH),
+    "string_type": ("not a text", "a text, in quotes where it looks like a number", _text),
+}
+"""What a value of the wrong kind is told, by pydantic's name for it: why, what is allowed, and the likely fix."""
+_BOUNDS = {
+    "ge": "at least",
+    "gt": "more than",
+    "le": "at most",
+    "lt": "less than",
+    "pattern": "what fits",
+}
+"""What is allowed, in words, by pydantic's name for the bound."""

@@ -36,7 +36,7 @@ def window_seconds(window: str) -> int:
 
 
 def _window(value: str) -> str:
-    if not KUADRANT_WINDOW.match(value):
+    if not KUADRANT_WINDOW.fullmatch(value):
         raise RefusalError("not a window that Kuadrant accepts", allowed=_WINDOW_ALLOWED, fix=_likely_window(value))
     if window_seconds(value) < 1:
         raise RefusalError("shorter than a second, which Kuadrant cuts to zero", allowed=_WINDOW_ALLOWED, fix="1s")
@@ -54,7 +54,7 @@ def _likely_window(value: str) -> str:
 
 
 def _dns_label(value: str) -> str:
-    if len(value) > _DNS_LABEL_LONGEST or not _DNS_LABEL.match(value):
+    if len(value) > _DNS_LABEL_LONGEST or not _DNS_LABEL.fullmatch(value):
         raise RefusalError(
             "not a DNS label",
             allowed=f"a-z, 0-9 and '-', at most {_DNS_LABEL_LONGEST}, starting and ending with a letter or digit",
@@ -72,7 +72,7 @@ def _domain(value: str) -> str:
     labels = value.split(".")
     longest_domain = 200  # leaves room for a model's own label below the 253 of a DNS name
     if (
-        not all(_DNS_LABEL.match(label) and len(label) <= _DNS_LABEL_LONGEST for label in labels)
+        not all(_DNS_LABEL.fullmatch(label) and len(label) <= _DNS_LABEL_LONGEST for label in labels)
         or len(value) > longest_domain
     ):
         raise RefusalError(
@@ -91,12 +91,22 @@ Duration = Window
 """A time limit: written like a rate-limit window, and read by Pulumi's custom timeouts in the same form."""
 
 _QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")
+_QUANTITY_ALLOWED = "such as 500m, 2, 512Mi, 12Gi"
 
 
 def _quantity(value: str) -> str:
-    if not _QUANTITY.match(value):
-        raise RefusalError("not a Kubernetes quantity", allowed="such as 500m, 2, 512Mi, 12Gi", fix="2")
+    if not _QUANTITY.fullmatch(value):
+        raise RefusalError("not a Kubernetes quantity", allowed=_QUANTITY_ALLOWED, fix=_likely_quantity(value))
+    if amount(value) == 0:
+        raise RefusalError("none at all", allowed=_QUANTITY_ALLOWED, fix="1")
     return value
+
+
+def _likely_quantity(value: str) -> str:
+    """What people mean by `12GB`, `12 Gb` or `12gi`."""
+    written = re.match(r"^\s*([0-9.]+)\s*([kmgt])(i?)b?\s*$", value, re.IGNORECASE)
+    fix = f"{written[1]}{written[2].upper()}i" if written else "2"
+    return fix if _QUANTITY.fullmatch(fix) else "2"
 
 
 Quantity = Annotated[str, AfterValidator(_quantity)]
@@ -114,6 +124,85 @@ def amount(quantity: str) -> float:
     match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity)
     return float(match[1]) * _UNITS[match[2]] if match else 0.0
 
+
+_LABEL_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+_DNS_NAME = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
+
+
+def label_key(value: str) -> str:
+    """The key of a label, unless Kubernetes would not take it.
+
+    Raises:
+        RefusalError: It would not.
+    """
+    prefix, slash, name = value.rpartition("/")
+    if not _LABEL_NAME.fullmatch(name) or (slash and not _DNS_NAME.fullmatch(prefix)):
+        raise RefusalError(
+            "not a key of a Kubernetes label",
+            allowed="letters, digits and - _ . , at most 63, with or without a DNS name and / before",
+            fix=re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-"),
+        )
+    return value
+
+
+def fits_a_label(value: object) -> bool:
+    """Whether Kubernetes would take it as the value of a label."""
+    return isinstance(value, str) and (not value or _LABEL_NAME.fullmatch(value) is not None)
+
+
+def _label_value(value: str) -> str:
+    if not fits_a_label(value):
+        raise RefusalError(
+            "not a value of a Kubernetes label",
+            allowed="letters, digits and - _ . , at most 63, starting and ending with a letter or digit",
+            fix=re.sub(r"[^A-Za-z0-9]+", "-", value).strip("-")[:63],
+        )
+    return value
+
+
+LabelKey = Annotated[str, AfterValidator(label_key)]
+"""The key of a label, a taint or a node selector."""
+LabelValue = Annotated[str, AfterValidator(_label_value)]
+
+
+def _extended_resource(value: str) -> str:
+    prefix, _, name = value.partition("/")
+    own = prefix == "kubernetes.io" or prefix.endswith(".kubernetes.io")
+    if own or not _DNS_NAME.fullmatch(prefix) or not _LABEL_NAME.fullmatch(name):
+        allowed = "<domain>/<name>, such as nvidia.com/gpu, nvidia.com/mig-1g.10gb, amd.com/gpu"
+        raise RefusalError("not an extended resource", allowed=allowed, fix="nvidia.com/gpu")
+    return value
+
+
+ExtendedResource = Annotated[str, AfterValidator(_extended_resource)]
+"""What a device plugin offers."""
+
+
+def _dns_name(value: str) -> str:
+    if not _DNS_NAME.fullmatch(value):
+        allowed = "a-z, 0-9, '-' and '.', starting and ending with a letter or digit"
+        raise RefusalError("not a name that Kubernetes takes", allowed=allowed, fix=as_dns_label(value))
+    return value
+
+
+DnsName = Annotated[str, AfterValidator(_dns_name)]
+"""The name of an object whose kind also takes dots."""
+
+_IMAGE = re.compile(
+    r"^(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?$"
+)
+
+
+def _image(value: str) -> str:
+    if not _IMAGE.fullmatch(value):
+        allowed = "<registry>/<name>:<tag>, with or without @sha256:<digest>"
+        raise RefusalError("not the name of an image", allowed=allowed, fix="docker.io/vllm/vllm-openai:v0.11.0")
+    return value
+
+
+Image = Annotated[str, AfterValidator(_image)]
+"""Where a container's image is."""
 
 UNLIMITED = "unlimited"
 _RATE = re.compile(r"^\s*([0-9][0-9_]*)\s+per\s+(\S+)\s*$")

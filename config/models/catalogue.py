@@ -16,7 +16,7 @@ from config.models.sources import Scheme, Source, billions, scheme_of
 from config.models.storage import Cache
 from config.platform import Platform, Profile
 from config.problems import RefusalError, closest, one_of
-from config.values import DnsLabel, Duration, Quantity, window_seconds
+from config.values import DnsLabel, Duration, Image, Quantity, window_seconds
 
 
 class Resources(SettingsModel):
@@ -55,7 +55,7 @@ class Model(SettingsModel):
     """The kind of KServe's object; default: `maas:serving.api`."""
     served_name: ServedName | None = None
     """The name callers put into `model`; default: the entry's own name."""
-    image: str | None = None
+    image: Image | None = None
     """Image of the runtime; default: the version that config/versions.py pins."""
     resources: Resources | None = None
     """What one replica may use. Profiles set it."""
@@ -101,6 +101,9 @@ class Model(SettingsModel):
         entry = cast("dict[str, Any]", value)
         profile = entry.get("profile", "")
         if profile == "":
+            if "runtime" not in entry and entry.keys() <= {field.alias for field in cls.model_fields.values()}:
+                why = "neither a profile nor a runtime says what serves it"
+                raise RefusalError(why, allowed=f"profile: {one_of(PROFILES)}", fix="profile: small-gpu")
             return entry
         if not isinstance(profile, str) or profile not in PROFILES:
             raise RefusalError(f"no profile '{profile}'", allowed=one_of(PROFILES), fix=closest(str(profile), PROFILES))

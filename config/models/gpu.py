@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from config.model import Model
 from config.problems import RefusalError
-from config.values import Quantity, amount
+from config.values import ExtendedResource, LabelKey, LabelValue, Quantity, amount, fits_a_label
 
 _MIB = 2**20
 
@@ -15,14 +15,21 @@ _MIB = 2**20
 class Toleration(Model):
     """A taint that the model's pods accept; the fields are Kubernetes' own."""
 
-    key: str
+    key: LabelKey
     """Of the taint."""
     operator: Literal["Exists", "Equal"] = "Exists"
     """`Exists` takes any value."""
-    value: str | None = None
+    value: LabelValue | None = None
     """With `Equal`: the taint's."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """Of the taint; any, when it is not set."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.operator == "Exists" and self.value is not None:
+            why = "Exists, which is the default, takes any value and none is said"
+            raise RefusalError(why, allowed="operator: Equal with a value, or no value", fix="operator: Equal")
+        return self
 
 
 class Vendor(StrEnum):
@@ -51,14 +58,14 @@ class Gpu(Model):
     """How many; more than one are used with tensor parallelism. A slice is one."""
     vendor: Vendor = Vendor.NVIDIA
     """Picks the defaults of what follows, and the runtime's image. Default: by `resource`."""
-    product: str | None = None
+    product: LabelValue | None = None
     """Which GPU, as the vendor's labels call it: `NVIDIA-H100-80GB-HBM3`."""
     memory: Quantity | None = None
     """At least so much of each GPU, as cards are sold: `80G` (a card of 80 GB reports less than `80Gi`). NVIDIA's alone
     have a label that can be compared."""
-    resource: str = _RESOURCES[Vendor.NVIDIA]
+    resource: ExtendedResource = _RESOURCES[Vendor.NVIDIA]
     """The extended resource that the device plugin offers; a slice is one of its own."""
-    node_selector: dict[str, str] = Field(default_factory=lambda: dict(_PRESENT[Vendor.NVIDIA]))
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=lambda: dict(_PRESENT[Vendor.NVIDIA]))
     """Labels of the nodes; default: those of the vendor's nodes with a card, and `product`."""
     tolerations: tuple[Toleration, ...] = (Toleration(key=_RESOURCES[Vendor.NVIDIA], effect="NoSchedule"),)
     """Taints that the pods accept; default: the vendor's."""
@@ -82,7 +89,9 @@ class Gpu(Model):
         known = Vendor(vendor)
         entry.setdefault("resource", _RESOURCES[known])
         product = entry.get("product")
-        entry.setdefault("nodeSelector", _PRESENT[known] | ({_PRODUCT[known]: product} if product else {}))
+        entry.setdefault(
+            "nodeSelector", _PRESENT[known] | ({_PRODUCT[known]: product} if product and fits_a_label(product) else {})
+        )
         entry.setdefault("tolerations", [{"key": _RESOURCES[known], "effect": "NoSchedule"}])
         return entry
 

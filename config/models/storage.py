@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from config.model import Model
 from config.problems import RefusalError
-from config.values import DnsLabel, Quantity
+from config.values import DnsLabel, DnsName, Quantity
 
 
 class Cache(Model):
@@ -16,7 +16,7 @@ class Cache(Model):
     """An existing PersistentVolumeClaim in the platform's namespace."""
     size: Quantity | None = None
     """Of a volume of its own, which goes with the model."""
-    storage_class: str | None = None
+    storage_class: DnsName | None = None
     """Of that volume; default: the cluster's own."""
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = "ReadWriteOnce"
     """Of that volume; several replicas on several nodes need `ReadWriteMany`."""
