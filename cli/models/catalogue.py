@@ -49,15 +49,20 @@ class Entry:
         return next((each.value for each in self.settings if each.path == path), None)
 
 
-def load(stack: str, root: Path = ROOT) -> tuple[Settings, Mapping[str, Any]]:
-    """The settings of a stack, and its models as the stack file has them.
+def load(stack: str, root: Path = ROOT, shared: Path | None = None) -> tuple[Settings, Mapping[str, Any]]:
+    """The settings of a stack, and its models as the stack file, and what it extends, have them.
+
+    Args:
+        stack: its name.
+        root: where the stack file is.
+        shared: where the files are that it extends; default: beside it.
 
     Raises:
         MaasError: The settings are refused.
     """
     values, secrets = stack_config(stack, root)
     encrypted = {key.removeprefix(f"{NAMESPACE}:") for key in secrets}
-    folder = root / FOLDER.name
+    folder = shared or root / FOLDER.name
     try:
         return load_settings(stack, values, encrypted, folder), mapping(parsed(values, folder).get("models"))
     except ConfigError as error:
@@ -106,8 +111,21 @@ def add(stack: str, name: str, entry: Mapping[str, Any], root: Path = ROOT, *, d
 
 
 def remove(stack: str, name: str, root: Path = ROOT, *, dry_run: bool = False) -> str:
-    """Take a model out of the stack file; see `add`."""
-    return _change(stack, lambda text: without_model(text, name), root, dry_run=dry_run)
+    """Take a model out of the stack file; see `add`.
+
+    Raises:
+        MaasError: As `add`; or the model is not the stack file's, but of a file that it extends.
+    """
+    try:
+        return _change(stack, lambda text: without_model(text, name), root, dry_run=dry_run)
+    except MaasError as error:
+        if error.code is not Exit.USAGE or name not in load(stack, root)[1]:
+            raise
+    message = (
+        f"Model {name} is in a file that stack {stack} extends (maas:extends). Take it out there for every stack, or "
+        f"for this one alone write {name}: null below maas:models in its own file."
+    )
+    raise MaasError(message, code=Exit.USAGE)
 
 
 def with_settings(entry: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
@@ -169,7 +187,7 @@ def _change(stack: str, edit: Callable[[str], str], root: Path, *, dry_run: bool
         draft = Path(folder)
         (draft / PROJECT_FILE).write_bytes((root / PROJECT_FILE).read_bytes())
         stack_file(stack, draft).write_bytes(new.encode("utf-8"))
-        load(stack, draft)
+        load(stack, draft, root / FOLDER.name)
     if not dry_run:
         write_whole(path, new.encode("utf-8"), path.stat().st_mode & 0o777)
     return difference(old, new, path.name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cli.exits import Exit, MaasError
 from cli.models.catalogue import load
-from cli.models.memory import BYTES, CACHE_BYTES, GIB, Need, cache_per_token, divides, need, weights
+from cli.models.memory import BYTES, CACHE_BYTES, GIB, Need, divides, need
 from cli.models.shapes import KNOWN, Shape, known, of_config
 from cli.paths import ROOT
 from config.models import Gpu, Model
@@ -70,6 +70,10 @@ class Answer:
     weights: float
     cache_per_token: float
     cache: float
+    working: float
+    """On one GPU; several that share the model need more each."""
+    total: float
+    """For all sequences, on one GPU."""
     assumed: tuple[str, ...]
     """Which of these nobody has said."""
     fits: tuple[Fit, ...]
@@ -85,6 +89,7 @@ def estimate(stack: str, wanted: Wanted, root: Path = ROOT) -> Answer:
     Raises:
         MaasError: Too little is known of the model, or the settings are refused.
     """
+    _refuse(wanted)
     settings, _ = load(stack, root)
     model = _model(settings, wanted.name) if wanted.name else None
     source = wanted.source or (model.source if model and model.source else "")
@@ -102,7 +107,7 @@ def estimate(stack: str, wanted: Wanted, root: Path = ROOT) -> Answer:
     context, sequences = int(said["context"] or _CONTEXT), int(said["sequences"] or _SEQUENCES)
     utilisation = float(said["utilisation"] or _UTILISATION)
     asked = _Question(shape, dtype, cache_dtype, context, sequences, utilisation)
-    per_token = cache_per_token(shape, cache_dtype)
+    alone = asked.of(1, 0)
     return Answer(
         what=wanted.name or source or "the model",
         shape=shape,
@@ -111,9 +116,11 @@ def estimate(stack: str, wanted: Wanted, root: Path = ROOT) -> Answer:
         context=context,
         sequences=sequences,
         utilisation=utilisation,
-        weights=weights(shape, dtype),
-        cache_per_token=per_token,
-        cache=per_token * context * sequences,
+        weights=alone.weights,
+        cache_per_token=alone.cache_per_token,
+        cache=alone.cache,
+        working=alone.working,
+        total=alone.total,
         assumed=tuple(name for name, value in said.items() if not value),
         fits=tuple(
             asked.on(name, kind, model.gpu if model else None)
@@ -121,6 +128,21 @@ def estimate(stack: str, wanted: Wanted, root: Path = ROOT) -> Answer:
             if kind.gpu is not None
         ),
     )
+
+
+def _refuse(wanted: Wanted) -> None:
+    """Refuse figures that no model has.
+
+    Raises:
+        MaasError: With the option.
+    """
+    for option in ("context", "sequences", "layers", "kv_heads", "head_size"):
+        if (value := getattr(wanted, option)) < 0:
+            message = f"--{option.replace('_', '-')} {value}: less than nothing; say a number from 1 on."
+            raise MaasError(message, code=Exit.USAGE)
+    if not 0 <= wanted.utilisation <= 1:
+        message = f"--utilisation {wanted.utilisation:g}: a share of the GPU, above 0 and up to 1, such as 0.9."
+        raise MaasError(message, code=Exit.USAGE)
 
 
 @dataclass(frozen=True)
@@ -156,7 +178,13 @@ class _Question:
         return Fit(name, gpus, sequences, each, memory, why)
 
     def _room(self, gpus: int, memory: float) -> tuple[Need, int]:
-        each = need(
+        each = self.of(gpus, memory)
+        left = memory * self.utilisation - each.weights - each.working
+        return each, max(0, int(left // self._sequence(each)))
+
+    def of(self, gpus: int, memory: float) -> Need:
+        """What each of so many GPUs with so much memory has to have."""
+        return need(
             self.shape,
             dtype=self.dtype,
             cache_dtype=self.cache_dtype,
@@ -165,8 +193,6 @@ class _Question:
             gpus=gpus,
             gpu_memory=memory,
         )
-        left = memory * self.utilisation - each.weights - each.working
-        return each, max(0, int(left // self._sequence(each)))
 
     def _sequence(self, each: Need) -> float:
         return each.cache / self.sequences

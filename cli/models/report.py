@@ -50,6 +50,9 @@ def shown_estimate(answer: Answer) -> RenderableType:
         "KV cache", _gib(answer.cache), f"{answer.sequences} sequences of {answer.context} tokens, {per_token}"
     )
     need.add_row("", "", heads)
+    need.add_row("working", _gib(answer.working), "on one GPU; more on each where several share the model")
+    card = f"a GPU of {_gib(answer.total / answer.utilisation)} GiB, of which vLLM takes {answer.utilisation:.0%}"
+    need.add_row("together", _gib(answer.total), card)
     parts: list[RenderableType] = [need]
     if answer.assumed:
         parts.append(Text(f"Assumed: {', '.join(f'{each} {getattr(answer, each)}' for each in answer.assumed)}."))

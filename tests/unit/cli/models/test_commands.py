@@ -13,6 +13,7 @@ from cli.exits import Exit, MaasError
 from cli.models import catalogue
 from cli.models.catalogue import with_settings
 from cli.models.estimation import Wanted, estimate
+from cli.models.memory import GIB
 from cli.paths import ROOT
 from config.nodes import NodeKind
 from config.values import amount
@@ -52,6 +53,27 @@ def test_a_model_that_cannot_work_is_refused_and_nothing_is_written(project: Pat
     with pytest.raises(MaasError, match=r"no kind of node can take it.*l40s: 4 x nvidia\.com/gpu, 16 wanted"):
         catalogue.add("sandbox", "new", {**NEW, "gpu": {"count": 16}}, project)
     assert (project / "Pulumi.sandbox.yaml").read_bytes() == before
+
+
+def test_a_stack_that_extends_a_shared_file_gets_models_in_its_own_and_keeps_those_of_the_file(project: Path) -> None:
+    (project / "shared").mkdir()
+    fleet = project / "shared" / "fleet.yaml"
+    fleet.write_text(
+        "config:\n  maas:tiers: {free: {level: 0, requests: unlimited, tokens: unlimited}}\n"
+        "  maas:models: {common: {profile: simulator}}\n"
+    )
+    own = project / "Pulumi.eu.yaml"
+    own.write_text("config:\n  maas:extends: fleet\n  maas:domain: eu.example.com\n")
+    before = own.read_bytes(), fleet.read_bytes()
+    catalogue.add("eu", "new", NEW, project)
+    assert sorted(catalogue.load("eu", project)[0].models) == ["common", "new"]
+    with pytest.raises(MaasError, match=r"common is in a file that stack eu extends.*common: null") as refused:
+        catalogue.remove("eu", "common", project)
+    assert refused.value.code is Exit.USAGE
+    with pytest.raises(MaasError, match="no model other"):
+        catalogue.remove("eu", "other", project)
+    catalogue.remove("eu", "new", project)
+    assert (own.read_bytes(), fleet.read_bytes()) == before
 
 
 def test_a_dry_run_says_what_it_would_write(project: Path) -> None:
@@ -151,6 +173,30 @@ def test_the_estimate_takes_what_the_command_line_says_over_the_entry() -> None:
     eight = estimate("sandbox", Wanted(name="qwen3", dtype="fp8", cache_dtype="fp8"))
     assert eight.cache == usual.cache / 2
     assert eight.weights < usual.weights
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--context", "-5", "less than nothing"),
+        ("--sequences", "-1", "less than nothing"),
+        ("--kv-heads", "-1", "--kv-heads -1"),
+        ("--utilisation", "3", "up to 1"),
+        ("--utilisation", "-0.5", "up to 1"),
+    ],
+)
+def test_the_estimate_refuses_figures_that_no_model_has(option: str, value: str, says: str) -> None:
+    code, out = _run("estimate", "--source", "hf://Qwen/Qwen3-8B", option, value)
+    assert code == Exit.USAGE
+    assert says in " ".join(out.split())
+
+
+def test_the_estimate_says_what_all_parts_come_to_where_no_kinds_of_nodes_are_named() -> None:
+    code, out = _run("estimate", "qwen3", "--stack", "ocp")
+    assert code == Exit.OK
+    answer = estimate("ocp", Wanted(name="qwen3"))
+    assert answer.total == answer.weights + answer.cache + answer.working
+    assert f"together {answer.total / GIB:.1f} a GPU of {answer.total / 0.8 / GIB:.1f} GiB" in " ".join(out.split())
 
 
 def test_the_estimate_of_an_unknown_model_asks_for_its_figures() -> None:
