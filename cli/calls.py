@@ -25,6 +25,8 @@ from sandbox.kube import Kube
 
 KEY_VARIABLE = "MAAS_API_KEY"
 CHAT = "/v1/chat/completions"
+EXTERNAL = "external"
+"""The runtime of a model that is an endpoint outside of the cluster."""
 STREAM_END = "[DONE]"
 """What the last line of a stream carries."""
 _SECONDS = 120.0
@@ -72,7 +74,7 @@ class Service:
         return cls(target, exports(load(SANDBOX, target.work_dir)[0]))
 
     def model_names(self) -> list[str]:
-        """The stack's models: simulators first, as they cost nothing, then by name."""
+        """The stack's models: simulators first, as they cost nothing, those outside last; then by name."""
         return models_of(self.outputs)
 
     def way(self, model: str = "", url: str = "") -> Way:
@@ -129,9 +131,10 @@ class Service:
 
 
 def models_of(outputs: Mapping[str, Any]) -> list[str]:
-    """The models of a stack's outputs: simulators first, as they cost nothing, then by name."""
+    """The models of a stack's outputs: simulators first, as they cost nothing, those outside last; then by name."""
     models = mapping(outputs["models"])
-    return sorted(models, key=lambda name: (models[name]["runtime"] != "simulator", name))
+    order = {"simulator": 0, EXTERNAL: 2}
+    return sorted(models, key=lambda name: (order.get(models[name]["runtime"], 1), name))
 
 
 def way_of(outputs: Mapping[str, Any], model: str = "", url: str = "") -> Way:

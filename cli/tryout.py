@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from cli.calls import CHAT, Service, Way, chat_body, client
+from cli.calls import CHAT, EXTERNAL, Service, Way, chat_body, client
 from cli.console import Console
 from cli.exits import MaasError
 
@@ -28,7 +28,7 @@ class Tryout:
 
 
 def try_out(service: Service, console: Console) -> Tryout | None:
-    """Make the two requests; None when the stack has no model.
+    """Make the two requests; None when the stack has no model, or none but outside: a sandbox calls nothing there.
 
     The second is made by a user of the highest tier who may call the model: it costs of what they have most of.
 
@@ -38,6 +38,8 @@ def try_out(service: Service, console: Console) -> Tryout | None:
     if not service.outputs["models"]:
         return None
     way = service.way()
+    if service.outputs["models"][way.model]["runtime"] == EXTERNAL:
+        return None
     refused = _settled(way, "", (_UNAUTHORIZED,))
     if refused.status_code != _UNAUTHORIZED:
         raise MaasError(_wrong(way, "without a key", refused, "401", service))

@@ -14,7 +14,7 @@ from sandbox.gateway.admin import admin_application
 from sandbox.gateway.backends import Backends
 from sandbox.gateway.gates import Gates
 from sandbox.gateway.journal import Journal
-from sandbox.gateway.models import Model, models_of
+from sandbox.gateway.models import MODEL_KINDS, Model, models_of
 from sandbox.gateway.proxy import Proxy, data_runner
 from sandbox.gateway.state import State
 from sandbox.gateway.storage import RedisCounters, is_loopback
@@ -86,7 +86,7 @@ class Gateway:
         self.proxy.gates = gates if self.proxy.counters is gates.counters else Gates(objects, self.proxy.counters)
         self.telemetry.configured()
         # Starting a model's server must not hold a policy back.
-        models = models_of(state.of("InferenceService"), state.of("ServingRuntime"))
+        models = models_of(*(state.of(kind) for kind in MODEL_KINDS))
         self._models = asyncio.create_task(self._follow(self._models, models))
 
     async def _follow(self, before: "asyncio.Task[None] | None", models: list[Model]) -> None:

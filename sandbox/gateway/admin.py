@@ -92,7 +92,7 @@ def scrape_targets(proxy: Proxy, port: int) -> list[dict[str, Any]]:
             "/metrics",
             each.model.namespace,
             f"{each.model.namespace}/maas-models",
-            pod=f"{each.model.name}-predictor",
+            pod=each.model.service[1],
         )
         for each in proxy.backends.all()
         if each.port is not None

@@ -25,6 +25,10 @@ _SWITCHES = frozenset({"--enable-force-include-usage"})
 _REPEATED = frozenset({"--served-model-name", "--api-key"})
 
 
+MODEL_KINDS = ("InferenceService", "ServingRuntime", "LLMInferenceService")
+"""What tells of models, in the order in which `models_of` takes them."""
+
+
 @dataclass(frozen=True)
 class Model:
     """A model that the cluster pretends to run."""
@@ -34,11 +38,13 @@ class Model:
     ready: bool
     arguments: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
+    suffix: str = "predictor"
+    """Of its Service: KServe's own, or the one that the stack makes for an LLMInferenceService."""
 
     @property
     def service(self) -> tuple[str, str]:
         """Namespace and name of the Service that leads to it."""
-        return (self.namespace, f"{self.name}-predictor")
+        return (self.namespace, f"{self.name}-{self.suffix}")
 
     @property
     def taught(self) -> tuple[object, ...]:
@@ -46,10 +52,15 @@ class Model:
         return (self.arguments, self.environment)
 
 
-def models_of(services: Sequence[Object], runtimes: Sequence[Object]) -> list[Model]:
-    """The models of all InferenceServices, each with its runtime's arguments and its own."""
+def models_of(
+    services: Sequence[Object], runtimes: Sequence[Object], language_models: Sequence[Object] = ()
+) -> list[Model]:
+    """The models of all InferenceServices, each with its runtime's arguments and its own; and LLMInferenceServices."""
     by_name = {(namespace_of(each), name_of(each)): each for each in runtimes}
-    return [_model(each, by_name) for each in services if not each["metadata"].get("deletionTimestamp")]
+    return [
+        *(_model(each, by_name) for each in services if not each["metadata"].get("deletionTimestamp")),
+        *(_language_model(each) for each in language_models if not each["metadata"].get("deletionTimestamp")),
+    ]
 
 
 def simulator_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -84,6 +95,13 @@ def _model(service: Object, runtimes: Mapping[tuple[str, str], Object]) -> Model
         if each["name"].startswith("SIM_") and "value" in each
     }
     return Model(namespace, name, _ready(service), (f"--model={name}", *arguments), tuple(sorted(variables.items())))
+
+
+def _language_model(service: Object) -> Model:
+    namespace, name = namespace_of(service), name_of(service)
+    containers = items_of(fields_of(service["spec"].get("template")).get("containers"))
+    arguments = simulator_arguments(items_of(fields_of(containers[0] if containers else None).get("args")))
+    return Model(namespace, name, _ready(service), (f"--model={name}", *arguments), (), "llm")
 
 
 def _ready(service: Mapping[str, Any]) -> bool:

@@ -11,12 +11,11 @@ from enforcement.counters import Counters
 from enforcement.objects import Object
 from sandbox.gateway.admin import admin_application
 from sandbox.gateway.gates import Gates
-from sandbox.gateway.models import models_of
+from sandbox.gateway.models import MODEL_KINDS, models_of
 from sandbox.gateway.proxy import Proxy, data_runner
 
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 1024
-_MODELS = ("InferenceService", "ServingRuntime")
 _READY = {"conditions": [{"type": "Ready", "status": "True"}]}
 
 
@@ -53,8 +52,8 @@ class OfflineGateway:
         """Have exactly these objects in force, and servers for their models."""
         self.proxy.gates = self._gates(objects, self.proxy.counters)
         self.proxy.telemetry.configured()
-        services, runtimes = ([each for each in objects if each["kind"] == kind] for kind in _MODELS)
-        await self.proxy.backends.follow(models_of(services, runtimes))
+        models = models_of(*([each for each in objects if each["kind"] == kind] for kind in MODEL_KINDS))
+        await self.proxy.backends.follow(models)
 
     async def close(self) -> None:
         """Stop listening, and end the models' servers."""

@@ -154,7 +154,9 @@ class Proxy:
         exchange.gone_on = time.perf_counter()
         backend = self.backends.find(decision.backend.namespace, decision.backend.name)
         if backend is None:
-            # A route to a Service that does not exist: Istio answers by itself.
+            # A route to a Service that does not exist: Istio answers by itself. Here, also one that leads outside.
+            what = f"{decision.backend.kind} {decision.backend.namespace}/{decision.backend.name}"
+            decision.explanation.append(f"no model of this cluster is behind {what}, and nothing else is connected to")
             return self._failed(exchange, 500, "", "-")
         if backend.port is None or not backend.model.ready:
             return self._failed(exchange, 503, _NO_UPSTREAM, "UH")

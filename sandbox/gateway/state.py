@@ -26,6 +26,7 @@ _KINDS: dict[str, tuple[str, str | None]] = {
     "Deployment": ("apps/v1", None),
     "Limitador": ("limitador.kuadrant.io/v1alpha1", None),
     "InferenceService": ("serving.kserve.io/v1beta1", None),
+    "LLMInferenceService": ("serving.kserve.io/v1alpha1", None),
     "ServingRuntime": ("serving.kserve.io/v1alpha1", None),
     # Authorino watches Secrets with its own label only.
     "Secret": ("v1", "authorino.kuadrant.io/managed-by=authorino"),

@@ -4,7 +4,7 @@ from threading import Thread
 
 import pytest
 
-from cli.calls import Service, Way, chat_body
+from cli.calls import Service, Way, chat_body, models_of
 from cli.chat import Answer, Chat, left, pieces, refusal
 from cli.console import Console
 from cli.exits import MaasError
@@ -147,6 +147,14 @@ def test_up_fails_when_a_request_without_a_key_is_answered(known: Known, monkeyp
     Answering.statuses = (200,)
     with pytest.raises(MaasError, match="answered a request without a key with 200 instead of 401"):
         try_out(known, Console(quiet=True))
+
+
+def test_a_model_outside_of_the_cluster_is_the_last_choice_and_is_not_tried(known: Known) -> None:
+    outside = {"runtime": "external", "servedName": "o"}
+    both = {"a-outside": outside, "b": {"runtime": "vllm"}, "c": {"runtime": "simulator"}}
+    assert models_of({"models": both}) == ["c", "b", "a-outside"]
+    alone = {"models": {"a-outside": outside}, "endpoints": {"a-outside": "http://a-outside.maas.localhost"}}
+    assert try_out(Service(known.target, {**known.outputs, **alone}), Console(quiet=True)) is None
 
 
 def test_a_refused_prompt_is_no_part_of_the_conversation(known: Known) -> None:

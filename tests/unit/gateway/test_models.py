@@ -6,7 +6,9 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
+from cli.paths import ROOT
 from sandbox.gateway.backends import Backends
 from sandbox.gateway.models import Model, models_of, simulator_arguments
 from simulator.maas_simulator import parse_options
@@ -32,6 +34,23 @@ def test_each_models_simulator_is_taught_by_its_own_spec_and_its_runtimes() -> N
     options = parse_options(models["simulator"].arguments, {})
     assert (options.names, options.enable_force_include_usage) == (("simulator-model",), True)
     assert models["qwen3"].service == ("llm", "qwen3-predictor")
+
+
+def test_a_language_models_service_is_played_by_its_own_arguments_behind_the_service_that_its_route_names() -> None:
+    golden = ROOT / "tests" / "program" / "goldens" / "models" / "llm-inference-service.yaml"
+    made = {each["kind"]: each for each in yaml.safe_load(golden.read_text(encoding="utf-8"))}
+    made["LLMInferenceService"]["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
+    [model] = models_of([], [], [made["LLMInferenceService"]])
+    [backend] = made["HTTPRoute"]["spec"]["rules"][0]["backendRefs"]
+    assert model.service == ("llm", backend["name"])
+    assert model.ready
+    assert model.arguments == (
+        "--model=llm-inference-service",
+        "--enable-force-include-usage",
+        "--served-model-name=llm-inference-service",
+        "--max-model-len=6144",
+        "--max-num-seqs=32",
+    )
 
 
 @pytest.mark.parametrize(

@@ -300,6 +300,7 @@ def test_a_host_that_no_gateway_listens_for_gets_404_and_a_route_to_nowhere_500(
             assert (await gateway.ask("freeuser1", host="elsewhere.example"))[0] == 404
             assert (await gateway.ask(host="unknown.maas.localhost"))[0] == 401, "the fallback route has the policies"
             assert (await gateway.ask("freeuser1", host="qwen3.maas.localhost"))[0] == 500, "its Service does not exist"
+            assert "behind Service llm/qwen3-predictor" in gateway.proxy.journal.last(1)[0]["explanation"][-1]
 
     in_loop(work())
 
