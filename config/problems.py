@@ -135,9 +135,6 @@ def _from_detail(key: str, annotation: object, detail: ErrorDetails, *, hide: bo
         case "extra_forbidden", _:
             known = keys_at(annotation, location[:-1])
             return Problem(path, value, "unknown key", one_of(known), closest(str(location[-1]), known))
-        case (("model_type" | "model_attributes_type" | "dict_type"), _):
-            known = keys_at(annotation, location)
-            return Problem(path, value, "not a mapping", one_of(known) if known else "")
         case "missing", _:
             return Problem(path, "", "required, but not set")
         case (("enum" | "literal_error"), _):

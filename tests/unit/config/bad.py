@@ -483,8 +483,6 @@ BAD: tuple[Bad, ...] = (
     Bad("models/qwen3/priceFactor", -1, "maas:models.qwen3.priceFactor", "greater than or equal to 0"),
     Bad("policy", {"levels": {"tsl": "advisory"}}, "maas:policy.levels.tsl", "no such rule", "tls"),
     Bad("policy", {"levels": {"tls": "of"}}, "maas:policy.levels.tls", "not one of the known values"),
-    Bad("users", {"alice": None}, "maas:users.alice", "not a mapping; allowed: costCentre, expires, kind", ""),
-    Bad("users", ["alice"], "maas:users", "not a mapping", ""),
     Bad("policy", {"protect": True}, "maas:policy.protect", "unknown key", "protected"),
     Bad("timeouts", {"model": "1d"}, "maas:timeouts.model", "not a window", "24h"),
 )  # fmt: skip
