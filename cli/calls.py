@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from cli.addresses import address
 from cli.console import Console
 from cli.exits import Exit, MaasError
 from cli.keys.store import current_key
@@ -146,7 +147,7 @@ def way_of(outputs: Mapping[str, Any], model: str = "", url: str = "") -> Way:
         url: where the gateway is reached, when that is not where its name leads.
 
     Raises:
-        MaasError: There is none of that name.
+        MaasError: There is none of that name, or the address is none.
     """
     models = mapping(outputs["models"])
     known = models_of(outputs)
@@ -158,6 +159,8 @@ def way_of(outputs: Mapping[str, Any], model: str = "", url: str = "") -> Way:
         raise MaasError(f"The stack has no such model. It has: {', '.join(known) or 'none'}.", code=Exit.USAGE)
     endpoint = str(outputs["endpoints"][model])
     parts = urlsplit(endpoint)
+    if url:
+        address("--url", url)
     at = url.rstrip("/") + parts.path if url else endpoint
     return Way(model, str(models[model]["servedName"]), at, parts.netloc)
 

@@ -5,19 +5,22 @@ import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 import httpx
 
+from cli.addresses import address, trusting
 from cli.exits import Exit, MaasError
+from cli.stackfile import mapping
 from config.platform import Profile
 from config.settings import Settings
 from sandbox.kubeconfig import Connection, KubeconfigError
 
 _SECONDS = 120.0
+_TOKEN = "MAAS_PROMETHEUS_TOKEN"  # noqa: S105 - a variable's name
 _THANOS_ROUTE = "/apis/route.openshift.io/v1/namespaces/openshift-monitoring/routes/thanos-querier"
 Labels = tuple[tuple[str, str], ...]
 """The labels of a series, sorted."""
@@ -39,6 +42,8 @@ class Api:
     tls: ssl.SSLContext | bool = True
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     proxy: str | None = None
+    warnings: list[str] = field(default_factory=list[str], compare=False)
+    """What it said beside its answers: Thanos says so that a part is missing."""
 
     @classmethod
     def at(cls, url: str, token: str | None = None, ca: Path | None = None) -> Self:
@@ -49,9 +54,8 @@ class Api:
             token: A bearer token.
             ca: File with the authority of its certificate, where the system does not know it.
         """
-        if urlsplit(url).scheme not in {"http", "https"}:
-            raise MaasError(f"--url {url}: not an address that begins with http:// or https://", code=Exit.USAGE)
-        tls = ssl.create_default_context(cafile=str(ca)) if ca else True
+        address("--url", url)
+        tls = trusting("--ca-file", ca) if ca else True
         return cls(url.rstrip("/"), tls, {"Authorization": f"Bearer {token}"} if token else {})
 
     @classmethod
@@ -84,11 +88,13 @@ class Api:
                 "MAAS_PROMETHEUS_TOKEN and --url.",
                 code=Exit.USAGE,
             )
-        route = here.get(_THANOS_ROUTE)
-        tls = ssl.create_default_context(cafile=str(ca)) if ca else True
-        return cls(f"https://{route['spec']['host']}", tls, connection.headers)
+        host = mapping(here.get(_THANOS_ROUTE).get("spec")).get("host")
+        if not host:
+            raise MaasError(f"{connection.server}{_THANOS_ROUTE} has no host: give --url.")
+        tls = trusting("--ca-file", ca) if ca else True
+        return cls(f"https://{host}", tls, connection.headers)
 
-    def get(self, path: str) -> dict[str, Any]:
+    def get(self, path: str) -> Mapping[str, Any]:
         """Any JSON below the address."""
         return self._request("GET", path, {})
 
@@ -102,25 +108,30 @@ class Api:
         return self._query("query_range", wanted)
 
     def _query(self, kind: str, parameters: dict[str, str]) -> dict[Labels, list[Sample]]:
-        answer = self._request("POST", f"/api/v1/{kind}", parameters)
-        if answer.get("status") != "success":
-            raise MaasError(f"{self.url} refuses {parameters['query']!r}: {answer.get('error', 'no reason given')}")
-        result = cast("list[dict[str, Any]]", answer["data"]["result"])
-        return {
-            tuple(sorted(cast("dict[str, str]", each["metric"]).items())): [
-                Sample(Decimal(time), Decimal(value)) for time, value in each.get("values") or [each["value"]]
-            ]
-            for each in result
-        }
+        path = f"/api/v1/{kind}"
+        answer = self._request("POST", path, parameters)
+        try:
+            said = cast("list[str]", answer.get("warnings") or [])
+            self.warnings.extend(each for each in said if each not in self.warnings)
+            result = cast("list[dict[str, Any]]", answer["data"]["result"])
+            return {
+                tuple(sorted(cast("dict[str, str]", each["metric"]).items())): [
+                    Sample(Decimal(time), Decimal(value)) for time, value in each.get("values") or [each["value"]]
+                ]
+                for each in result
+            }
+        except (AttributeError, InvalidOperation, KeyError, TypeError, ValueError):
+            raise MaasError(f"{self.url}{path} is no Prometheus API: it answers something else.") from None
 
-    def _request(self, method: str, path: str, data: dict[str, str]) -> dict[str, Any]:
+    def _request(self, method: str, path: str, data: dict[str, str]) -> Mapping[str, Any]:
         try:
             with httpx.Client(
                 verify=self.tls, headers=dict(self.headers), timeout=_SECONDS, proxy=self.proxy, trust_env=False
             ) as client:
                 answer = client.request(method, self.url + path, data=data or None)
-        except httpx.HTTPError as error:
-            raise MaasError(f"{self.url} does not answer: {error}. Is Prometheus there? Try --url.") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            fix = "Does --ca-file name its authority?" if "CERTIFICATE_VERIFY" in str(error) else "Is Prometheus there?"
+            raise MaasError(f"{self.url} does not answer: {error or type(error).__name__}. {fix} Try --url.") from error
         if answer.status_code in (401, 403):
             raise MaasError(
                 f"{self.url} does not let this account ask (HTTP {answer.status_code}): it may need "
@@ -128,11 +139,23 @@ class Api:
             )
         try:
             # Times and values stay as they are written: a float would lose digits of large counters.
-            return cast("dict[str, Any]", json.loads(answer.text, parse_float=Decimal))
+            content = mapping(json.loads(answer.text, parse_float=Decimal))
         except ValueError:
             raise MaasError(f"{self.url}{path} is no Prometheus API: HTTP {answer.status_code}, no JSON.") from None
+        if answer.is_success:
+            return content
+        # Prometheus says why in `error`, the API server in `message`.
+        why = content.get("error") or content.get("message") or "no reason given"
+        raise MaasError(f"{self.url}{path} answers HTTP {answer.status_code}: {why}")
 
 
 def token_of_user() -> str | None:
-    """The token that the environment has, which is where a token belongs: not on a command line."""
-    return os.environ.get("MAAS_PROMETHEUS_TOKEN") or None
+    """The token that the environment has, which is where a token belongs: not on a command line.
+
+    Raises:
+        MaasError: It cannot be one.
+    """
+    token = os.environ.get(_TOKEN, "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise MaasError(f"{_TOKEN} holds no token: it has letters that no header may have.", code=Exit.USAGE)
+    return token or None

@@ -9,10 +9,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from cli.bill.api import Api, token_of_user
 from cli.bill.counters import Growth, growth
-from cli.bill.statement import By, Period, Statement, month_of, source_of, statement
+from cli.bill.report import plain
+from cli.bill.statement import (
+    By,
+    Period,
+    Prices,
+    Statement,
+    about_changed_prices,
+    month_of,
+    source_of,
+    statement,
+)
 from cli.exits import Exit, MaasError
 from cli.models.catalogue import load
 from cli.stackfile import SANDBOX
@@ -21,12 +32,16 @@ from config.settings import Settings
 from sandbox.instance import Sandbox
 
 _USAGE_FOR = "5m"
+_FIRST_YEAR = 2012
+"""Of Prometheus."""
 
 
 def period(start: str | None, end: str | None, now: datetime) -> Period:
     """What `--from` and `--to` mean: dates in UTC, or times with their zone; default is this month until now."""
     first = _moment("--from", start) if start else month_of(now)
     last = _moment("--to", end) if end else now.replace(microsecond=0)
+    if first >= now:
+        raise MaasError(f"--from {first.isoformat()} has not come yet.", code=Exit.USAGE)
     if last <= first:
         raise MaasError(f"--to {last.isoformat()} is not after --from {first.isoformat()}.", code=Exit.USAGE)
     return Period(first, last)
@@ -35,11 +50,14 @@ def period(start: str | None, end: str | None, now: datetime) -> Period:
 def _moment(option: str, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise MaasError(
             f"{option} {text}: not a date (2026-10-01) or a time (2026-10-01T08:00:00+02:00).", code=Exit.USAGE
         ) from None
-    return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).replace(microsecond=0)
+    if moment.year < _FIRST_YEAR:
+        raise MaasError(f"{option} {text}: there was no Prometheus then.", code=Exit.USAGE)
+    return moment.replace(microsecond=0)
 
 
 def find_api(settings: Settings, stack: str, sandbox: str, url: str | None, ca: Path | None) -> Api:
@@ -61,12 +79,29 @@ def bill(
         settings: The stack's prices and users.
         progress: Told how many windows are done, and of how many.
     """
-    source, wanted = source_of(settings), empty.period
+    source, wanted, now = source_of(settings), empty.period, datetime.now(UTC)
 
     def grown(each: Period, tell: Callable[[int, int], None] | None = None) -> Growth:
-        return growth(api, source, _seconds(each.start), _seconds(each.end), tell)
+        return growth(api, source, _seconds(each.start), _seconds(min(each.end, now)), tell)
 
-    return statement(settings, empty, grown(wanted, progress), grown(wanted.before))
+    made = statement(settings, empty, grown(wanted, progress), grown(wanted.before))
+    made.notes.extend(about_changed_prices(settings, *_recorded_prices(api, wanted, now)))
+    made.notes.extend(f"Prometheus warns that its answer may not be whole: {each}" for each in api.warnings)
+    return made
+
+
+def _recorded_prices(api: Api, period: Period, now: datetime) -> tuple[Prices, Prices]:
+    """By tier the least and the highest price that the rules recorded in a period; nothing where there are none."""
+    end = min(period.end, now)
+    series = f"maas:tier_price:info[{int((end - period.start).total_seconds())}s]"
+    least, most = (
+        {
+            dict(labels).get("tier", ""): samples[-1].value
+            for labels, samples in api.instant(f"{each} by (tier) ({each}_over_time({series}))", _seconds(end)).items()
+        }
+        for each in ("min", "max")
+    )
+    return least, most
 
 
 def _seconds(moment: datetime) -> Decimal:
@@ -102,5 +137,5 @@ def _usage_table(settings: Settings, api: Api) -> Table:
     for line in by_user.lines:
         known = settings.users.get(line.name)
         cells = (f"{line.tokens:,.0f}", f"{line.requests or 0:,.0f}", f"{line.limited or 0:,.0f}", f"{line.cost:.4f}")
-        shown.add_row(line.name, known.tier if known else "-", *cells)
+        shown.add_row(Text(plain(line.name)), known.tier if known else "-", *cells)
     return shown

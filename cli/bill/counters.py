@@ -48,6 +48,11 @@ class Growth:
     began: Decimal | None = None
     twice: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of the period was recorded."""
+        return not (self.gaps or self.thin or self.unknown or self.began is not None)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -69,10 +74,10 @@ class Source:
         return f'{{__name__=~"{"|".join(self.names)}"}}'
 
 
-def window_length(seconds: int) -> int:
-    """Length of the windows of a period: as short as the number of windows allows."""
+def window_length(seconds: int, interval: int) -> int:
+    """Length of the windows of a period: as short as their number allows, with two scrapes at least in each."""
     for length in (60, 300, _HOUR, 6 * _HOUR, _DAY):
-        if seconds / length <= _WINDOWS_MOST:
+        if seconds / length <= _WINDOWS_MOST and length >= 2 * interval:
             return length
     return 7 * _DAY
 
@@ -90,7 +95,7 @@ def growth(
         progress: Told how many windows are done, and of how many.
     """
     found = Growth()
-    length = window_length(int(end - start))
+    length = window_length(int(end - start), source.interval)
     before = api.instant(f"last_over_time({source.counters}[{_BEFORE}s])", start)
     alive = _by_target(api.instant(f"last_over_time({source.alive}[{_BEFORE}s])", start))
     state = _State({labels: samples[-1].value for labels, samples in before.items()}, alive)
@@ -105,10 +110,12 @@ def growth(
     for number, (begin, finish) in enumerate(windows):
         span, scraped = int(finish - begin), tables.alive.get(finish, {})
         seen, values = sum(scraped.values(), _ZERO), tables.values.get(finish, {})
-        if not seen:
-            _add_gap(found, begin, finish)
-        elif seen * 10 < 9 * tables.targets.get(finish, _ZERO) * span // source.interval:
-            found.thin += 1
+        # A shorter last window may lie between two scrapes.
+        if span >= 2 * source.interval:
+            if not seen:
+                _add_gap(found, begin, finish)
+            elif seen * 10 < 9 * tables.targets.get(finish, _ZERO) * (span // source.interval):
+                found.thin += 1
         if finish in tables.broken or (seen and (was_gap or not state.alive)):
             state.by_samples(api, source, begin, finish, found)
         else:

@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli.bill.statement import By, Line, Statement
 
@@ -28,18 +29,19 @@ def table(bill: Statement) -> str:
     for number, name in enumerate((bill.by.value, *_HEADER)):
         shown.add_column(name, last[number], justify="left" if number == 0 else "right")
     for line in bill.lines:
-        shown.add_row(*_cells(line, bill))
+        # Text, as a name in brackets would be taken for a style.
+        shown.add_row(*map(Text, _cells(line, bill)))
     console.print(shown)
     for note in bill.notes:
-        console.print(f"- {note}", highlight=False)
+        console.print(Text(f"- {plain(note)}"))
     return output.getvalue().rstrip("\n")
 
 
 def as_csv(bill: Statement) -> str:
-    """For a spreadsheet: exact figures, one line each, without a total."""
+    """For a spreadsheet: exact figures, one line each, without a total; whether there are notes, which others show."""
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
-    names = ("from", "to", bill.by.value, "tokens", "requests", "limited", "cost", "cost_before")
+    names = ("from", "to", bill.by.value, "tokens", "requests", "limited", "cost", "cost_before", "complete")
     writer.writerow(names)
     for line in bill.lines:
         figures = (line.tokens, line.requests, line.limited, line.cost, line.before)
@@ -49,6 +51,7 @@ def as_csv(bill: Statement) -> str:
                 bill.period.end.isoformat(),
                 _no_formula(line.name),
                 *("" if each is None else _exact(each) for each in figures),
+                "no" if bill.notes else "yes",
             )
         )
     return output.getvalue().rstrip("\n")
@@ -87,7 +90,7 @@ def as_html(bill: Statement) -> str:
         rows=[_cells(line, bill) for line in bill.lines],
         last=total,
         total=_Total(total[1], total[4], total[6]),
-        notes=bill.notes,
+        notes=[plain(note) for note in bill.notes],
     )
 
 
@@ -100,7 +103,7 @@ class _Total:
 
 def _cells(line: Line, bill: Statement) -> Sequence[str]:
     return (
-        line.name,
+        plain(line.name),
         f"{line.tokens:,.0f}",
         "-" if line.requests is None else f"{line.requests:,.0f}",
         "-" if line.limited is None else f"{line.limited:,.0f}",
@@ -139,9 +142,15 @@ def _exact(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def plain(text: str) -> str:
+    """Without what a terminal obeys, or a spreadsheet takes for the next row; user ids are other people's choice."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
 def _no_formula(text: str) -> str:
-    """A spreadsheet takes a text that begins so for a formula; user ids of tokens are other people's choice."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t"} else text
+    """A spreadsheet takes a text that begins so for a formula."""
+    text = plain(text)
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text
 
 
 FORMATS = {"table": table, "csv": as_csv, "json": as_json, "html": as_html}

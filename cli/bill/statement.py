@@ -13,6 +13,8 @@ from config.values import window_seconds
 
 _ZERO = Decimal(0)
 UNKNOWN = "(unknown)"
+Prices = Mapping[str, Decimal]
+"""By tier."""
 
 
 class By(StrEnum):
@@ -132,9 +134,10 @@ def statement(settings: Settings, empty: Statement, now: Growth, before: Growth 
         for line in lines.values():
             line.requests = line.limited = None
     ordered = sorted(lines.values(), key=lambda each: (-each.cost, -each.tokens, each.name))
-    return replace(
-        empty, lines=ordered, notes=[*_about_records(settings, empty.period, now), *_about_prices(settings, now)]
-    )
+    notes = [*_about_records(settings, empty.period, now), *_about_prices(settings, now)]
+    if before and now.by_series and not before.whole:
+        notes.append("The period before is not recorded as a whole: what is shown of it may be too little.")
+    return replace(empty, lines=ordered, notes=notes)
 
 
 class _Lines(dict[str, Line]):
@@ -240,7 +243,26 @@ def _about_prices(settings: Settings, grown: Growth) -> list[str]:
     """Usage that is in no price."""
     used = {_who(dict(series), settings).tier for series, value in grown.by_series.items() if value}
     unknown = sorted(used - settings.tiers.keys())
-    return [f"Tier {tier} is none of the stack's: its tokens have no price." for tier in unknown]
+    notes = [f"Tier {tier} is none of the stack's: its tokens have no price." for tier in unknown]
+    observability = settings.observability
+    if not (
+        observability.telemetry_labels.tier or observability.counted_by_gateway(settings.platform.kuadrant.wasm_shim)
+    ):
+        notes.append("Counters have no tier: all is at the price of the tier that a user has now.")
+    return notes
+
+
+def about_changed_prices(settings: Settings, least: Prices, most: Prices) -> list[str]:
+    """Prices that were others in the period than they are now, by what the rules recorded."""
+    notes: list[str] = []
+    for name, tier in sorted(settings.tiers.items()):
+        found = {float(each[name]) for each in (least, most) if name in each}
+        if found - {float(tier.price)}:
+            seen = " to ".join(f"{each:g}" for each in sorted(found))
+            notes.append(
+                f"Tier {name} cost {seen} within the period. All of it is billed at {tier.price}, as it is now."
+            )
+    return notes
 
 
 def _time(seconds: Decimal) -> str:

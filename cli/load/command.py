@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console as RichConsole
 
+from cli.addresses import address
 from cli.calls import Service, Way, given_key, way_of
 from cli.console import Console
 from cli.exits import Exit, MaasError
@@ -92,8 +93,7 @@ class _Done:
 
 def _checked(wish: Wish) -> Service:
     """The stack's service, once it is clear that this is meant."""
-    parts = urlsplit(wish.url)
-    if wish.url and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/")):
+    if wish.url and address("--url", wish.url).path.strip("/"):
         raise MaasError(f"--url {wish.url} is no address such as https://203.0.113.7", code=Exit.USAGE)
     missing = [] if wish.url else ["--url, where the gateway is"]
     missing += [] if wish.budget.is_given else ["--requests-budget or --tokens-budget, what it may use at most"]
@@ -114,6 +114,11 @@ def _suggested(service: Service) -> str:
 def _prepared(wish: Wish, service: Service, console: Console) -> tuple[Plan, _Names]:
     models = mapping(service.outputs["models"])
     tiers = {user: str(mapping(service.outputs["users"])[user]["tier"]) for user in service.users()}
+    if not tiers:
+        raise MaasError(
+            f"Nobody has a key in stack {wish.stack}: ./maas keys create <user> --stack {wish.stack} makes one.",
+            code=Exit.USAGE,
+        )
     source = Source.of(wish.traffic)
     if source.added:
         raise TrafficError("load is made by the stack's own users: say no number of users")

@@ -1,18 +1,18 @@
 """`./maas verify`: read what the stack says, gather what is at hand, run the scenarios, tell what came of them."""
 
 import asyncio
+import os
 import secrets
-import ssl
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import typer
 
+from cli.addresses import address, trusting
 from cli.bill.command import find_api
 from cli.bill.statement import source_of
 from cli.calls import Service, given_key
@@ -103,15 +103,22 @@ def run(options: Options, console: Console) -> Exit:
 
 
 def _check(options: Options) -> None:
-    if options.url and urlsplit(options.url).scheme not in {"http", "https"}:
-        raise MaasError(f"--url {options.url}: not an address that begins with http:// or https://", code=Exit.USAGE)
+    """All that can be said to be wrong before the first request."""
+    if options.url:
+        address("--url", options.url)
+    if options.prometheus:
+        address("--prometheus", options.prometheus)
+    if options.ca:
+        trusting("--ca", options.ca)
     for url in options.direct:
-        if urlsplit(url).scheme not in {"http", "https"}:
-            raise MaasError(f"--direct {url}: not an address that begins with http:// or https://", code=Exit.USAGE)
-        if options.stack == SANDBOX and urlsplit(url).hostname not in _LOOPBACK:
+        if address("--direct", url).hostname not in _LOOPBACK and options.stack == SANDBOX:
             raise MaasError(
                 f"--direct {url}: the sandbox's addresses are nobody's; only loopback is connected to.", code=Exit.USAGE
             )
+    if (junit := options.junit) is not None:
+        junit.parent.mkdir(parents=True, exist_ok=True)
+        if junit.is_dir() or not os.access(junit if junit.exists() else junit.parent, os.W_OK):
+            raise MaasError(f"--junit {junit}: no file can be written there", code=Exit.USAGE)
 
 
 @dataclass
@@ -162,7 +169,7 @@ class Run:
 
     @asynccontextmanager
     async def _client(self, service: Service, spent: Spent) -> AsyncGenerator[Client]:
-        tls = ssl.create_default_context(cafile=str(self.options.ca)) if self.options.ca else None
+        tls = trusting("--ca", self.options.ca) if self.options.ca else None
         # The sandbox is on loopback, where a proxy of the machine's has no business.
         trust_env = service.target.sandbox is None
         client = Client(spent, self.options.request_seconds, tls, trust_env=trust_env)

@@ -14,7 +14,7 @@ from rich.text import Text
 from cli.exits import Exit
 from cli.verify.client import Spent
 from cli.verify.runner import Budget
-from cli.verify.scenario import Outcome, Result, Scenario
+from cli.verify.scenario import Outcome, Phase, Result, Scenario
 
 _MARKS = {
     Outcome.PASSED: ("ok", "green"),
@@ -44,9 +44,16 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether the service does what the stack says, as far as it was asked."""
+        """Whether the service does what the stack says, as far as it was asked; and it was asked something."""
         count = self.count
-        return not (count[Outcome.FAILED] or count[Outcome.BLOCKED] or (self.strict and count[Outcome.SKIPPED]))
+        bad = count[Outcome.FAILED] or count[Outcome.BLOCKED] or (self.strict and count[Outcome.SKIPPED])
+        return not bad and not self.idle
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was tried but to reach the gateway, though more was wanted."""
+        wanted = [each for each in self.results if each.scenario.phase is not Phase.REACH] or self.results
+        return all(each.outcome is Outcome.SKIPPED for each in wanted)
 
     @property
     def code(self) -> Exit:
@@ -63,7 +70,9 @@ class Report:
             f"{self.seconds:.0f} of {self.budget.max_seconds:g} s"
         )
         says = "does what it says" if self.good else "does not do what it says"
-        if self.good and self.count[Outcome.SKIPPED]:
+        if self.idle and not self.count[Outcome.FAILED]:
+            says = "was not verified, all that was wanted was skipped"
+        elif self.good and self.count[Outcome.SKIPPED]:
             says += ", as far as it was asked"
         return f"Stack {self.stack} {says}: {', '.join(parts) or 'nothing was tried'}. {spent}."
 
@@ -100,7 +109,8 @@ class Report:
                 for each in self.results
             ],
         }
-        return json.dumps(content, indent=2, ensure_ascii=False)
+        # Half a letter, as a service may escape it in its JSON, cannot be written.
+        return json.dumps(content, indent=2, ensure_ascii=False).encode(errors="replace").decode()
 
     def junit(self) -> bytes:
         """For pipelines: a suite for each group."""
@@ -112,7 +122,11 @@ class Report:
             self._counted(suite, within)
             for each in within:
                 case = ET.SubElement(
-                    suite, "testcase", classname=f"maas.verify.{group}", name=each.name, time=f"{each.seconds:.2f}"
+                    suite,
+                    "testcase",
+                    classname=f"maas.verify.{group}",
+                    name=_plain(each.name),
+                    time=f"{each.seconds:.2f}",
                 )
                 self._judged(case, each)
         ET.indent(root)
@@ -182,16 +196,16 @@ def listing(scenarios: Sequence[Scenario]) -> Table:
 
 
 def _words(each: Result) -> Text:
-    text = Text.assemble((each.name, "bold" if each.outcome is not Outcome.SKIPPED else "dim"))
+    text = Text.assemble((_plain(each.name), "bold" if each.outcome is not Outcome.SKIPPED else "dim"))
     if each.remark:
-        text.append(f": {each.remark}", style="" if each.outcome is Outcome.BLOCKED else "dim")
+        text.append(f": {_plain(each.remark)}", style="" if each.outcome is Outcome.BLOCKED else "dim")
     for line in details(each) if each.outcome is Outcome.FAILED else ():
-        text.append(f"\n{line}", style="cyan" if line.startswith("likely") else "")
+        text.append(f"\n{_plain(line)}", style="cyan" if line.startswith("likely") else "")
     return text
 
 
 def _plain(text: str) -> str:
-    """Without what XML cannot have: a service may answer anything."""
+    """Without what XML cannot have, and a terminal should not: a service may answer anything."""
     return "".join(
         each if each in "\t\n" or " " <= each < "\ud800" or "\ue000" <= each <= "\ufffd" or each > "\uffff" else "?"
         for each in text

@@ -187,6 +187,8 @@ def test_outputs_of_a_stack_will_do_in_place_of_its_file(tmp_path: Path) -> None
     [
         (["nobody"], "No user 'nobody' in this stack. It has: ada, bob"),
         (["eve", "--model", "gpt"], "The stack has no such model. It has: costly, other, simulator"),
+        (["eve", "--url", "gateway"], "--url gateway: not an address"),
+        (["eve", "--url", "http://[1"], "--url http://[1: no address"),
         (["eve", "--show-key"], "Outputs hold no keys"),
         (["eve", "--format", "fortran"], "is none of curl, python, env, all"),
     ],

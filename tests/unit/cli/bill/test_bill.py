@@ -4,10 +4,12 @@ import csv
 import io
 import json
 import re
+import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,12 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.bill.api import Api, Labels, Sample
-from cli.bill.command import period
+from cli.bill.api import Api, Labels, Sample, token_of_user
+from cli.bill.command import bill, period
 from cli.bill.counters import Growth, Source, growth, window_length
 from cli.bill.report import FORMATS
-from cli.bill.statement import By, Period, Statement, statement
-from cli.exits import MaasError
+from cli.bill.statement import By, Period, Statement, about_changed_prices, statement
+from cli.exits import Exit, MaasError
 from config.settings import Settings
 from tests.unit.config.bad import GOOD
 
@@ -163,9 +165,15 @@ def test_every_scraped_token_is_billed_once(steps: list[tuple[int, bool]]) -> No
 
 
 def test_windows_are_as_short_as_their_number_allows() -> None:
-    assert [window_length(seconds) for seconds in (600, 40_000, 86400, 31 * 86400, 366 * 86400)] == [
+    assert [window_length(seconds, 30) for seconds in (600, 40_000, 86400, 31 * 86400, 366 * 86400)] == [
         60, 60, 300, 3600, 86400,
     ]  # fmt: skip
+    assert window_length(600, 60) == 300, "a window with one scrape may as well have none"
+
+
+def test_a_last_window_between_two_scrapes_is_no_gap() -> None:
+    assert grown([(0, 10), (600, 20)], ALWAYS, end=610).gaps == []
+    assert grown([(0, 10), (600, 20)], ALWAYS, end=640).thin == 0
 
 
 def _empty(by: By = By.USER, of: Period = MONTH) -> Statement:
@@ -279,9 +287,19 @@ def test_the_month_before_a_month_is_a_month() -> None:
     assert day.before == Period(datetime(2026, 3, 1, tzinfo=UTC), day.start)
 
 
-@pytest.mark.parametrize(("start", "end"), [("yesterday", None), ("2026-11-02", "2026-11-01"), ("2026-11-01", "later")])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("yesterday", None),
+        ("2026-11-02", "2026-11-01"),
+        ("2026-11-01", "later"),
+        ("2027-01-01", "2027-02-01"),
+        ("0001-01-01", None),
+        ("2026-11-01", "9999-12-31T23:59:59-14:00"),
+    ],
+)
 def test_a_period_that_is_none_is_refused(start: str, end: str | None) -> None:
-    with pytest.raises(MaasError, match="not"):
+    with pytest.raises(MaasError, match=r"not|no Prometheus"):
         period(start, end, datetime(2026, 11, 25, tzinfo=UTC))
 
 
@@ -299,6 +317,7 @@ def test_figures_in_csv_and_json_are_exact_and_names_are_no_formulas() -> None:
     read = {row["user"]: row for row in csv.DictReader(io.StringIO(FORMATS["csv"](made)))}
     assert read["alice"]["cost"] == "20.004"
     assert read["'=1+1"]["cost"] == "0.0075"
+    assert read["alice"]["complete"] == "yes"
     content = json.loads(FORMATS["json"](made))
     assert content["lines"][0]["cost"] == "20.004"
     assert content["complete"] is True
@@ -313,6 +332,124 @@ def test_the_page_escapes_names_and_says_what_is_missing() -> None:
     assert "&lt;script&gt;" in page
     assert "counted twice" in page
     assert "@page" in page
+
+
+@pytest.mark.parametrize("name", ["[/bold]", "a\r=cmd", "\x1b[2Jx", "[red]x"])
+def test_a_user_id_is_shown_as_it_is_whatever_it_holds(name: str) -> None:
+    found = Growth()
+    found.by_series |= dict([_series("authorized_hits", 1, user=name, tier=name, model="qwen3")])
+    made = statement(DEARER, _empty(), found, None)
+    for format_ in ("table", "csv", "html"):
+        text = FORMATS[format_](made)
+        assert name.replace("\r", "?").replace("\x1b", "?") in text
+        assert "\r" not in text
+        assert "\x1b" not in text
+    assert json.loads(FORMATS["json"](made))["lines"][0]["name"] == name
+    assert "no" in FORMATS["csv"](made).splitlines()[1].split(","), "there are notes"
+
+
+def test_a_period_before_that_was_not_recorded_is_said() -> None:
+    before = _month()
+    before.began = Decimal(1)
+    assert any("The period before" in note for note in statement(DEARER, _empty(), _month(), before).notes)
+    assert not statement(DEARER, _empty(), _month(), _month()).notes
+
+
+def test_counters_without_a_tier_are_at_the_price_of_today_and_that_is_said() -> None:
+    settings = Settings.load("unit", GOOD | {"observability": {"telemetryLabels": {"tier": False}}})
+    assert any("tier that a user has now" in note for note in statement(settings, _empty(), _month(), None).notes)
+
+
+def test_a_price_that_was_another_in_the_period_is_said() -> None:
+    now = {name: tier.price for name, tier in DEARER.tiers.items()}
+    assert about_changed_prices(DEARER, now, now) == []
+    assert about_changed_prices(DEARER, {}, {}) == [], "no rules, no records"
+    [note] = about_changed_prices(DEARER, now | {"premium": Decimal("0.004")}, now)
+    assert "Tier premium cost 0.004 to 0.008" in note
+    assert "billed at 0.008" in note
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[str, dict[str, tuple[int, str]]]]:
+    """A service that gives the answers it is told, by path, or the one for all."""
+    answers: dict[str, tuple[int, str]] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, text = answers[""]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        do_GET = do_POST  # noqa: N815 - the base's own name
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's own name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", answers
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "said"),
+    [
+        (200, "<html>", "no Prometheus API"),
+        (200, "[]", "no Prometheus API"),
+        (200, '{"status": "success"}', "no Prometheus API"),
+        (200, '{"status": "success", "data": {"result": [{"metric": {}, "value": [1, "much"]}]}}', "no Prometheus API"),
+        (422, '{"status": "error", "error": "too many samples"}', "HTTP 422: too many samples"),
+        (503, '{"kind": "Status", "message": "no endpoints"}', "HTTP 503: no endpoints"),
+        (500, "{}", "HTTP 500: no reason given"),
+        (302, "", "HTTP 302, no JSON"),
+        (401, "", "does not let this account ask"),
+    ],
+)
+def test_an_answer_that_is_none_is_told_in_a_line(
+    service: tuple[str, dict[str, tuple[int, str]]], status: int, text: str, said: str
+) -> None:
+    url, answers = service
+    answers[""] = status, text
+    with pytest.raises(MaasError, match=re.escape(said)):
+        Api.at(url).instant("up", Decimal(0))
+
+
+def test_what_prometheus_warns_of_is_on_the_bill(service: tuple[str, dict[str, tuple[int, str]]]) -> None:
+    """Thanos says so that it has only a part, and answers all the same."""
+    url, answers = service
+    answers[""] = 200, '{"status": "success", "warnings": ["store a: timeout"], "data": {"result": []}}'
+    made = bill(_empty(), Api.at(url), SETTINGS)
+    assert [note for note in made.notes if "store a: timeout" in note] == [
+        "Prometheus warns that its answer may not be whole: store a: timeout"
+    ]
+
+
+@pytest.mark.parametrize("url", ["http://[bad", "http://", "http://127.0.0.1:99999", "ftp://x", "x"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(MaasError, match=r"--url .*address") as refused:
+        Api.at(url)
+    assert refused.value.code is Exit.USAGE
+
+
+@pytest.mark.parametrize(("content", "why"), [(None, "No such file"), ("no PEM", "no certificate")])
+def test_an_authority_that_is_none_is_refused(content: str | None, why: str, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    with pytest.raises(MaasError, match=f"--ca-file .*{why}"):
+        Api.at("https://127.0.0.1:1", ca=file)
+
+
+def test_a_token_that_no_header_may_have_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAAS_PROMETHEUS_TOKEN", "abc\n")
+    assert token_of_user() == "abc"
+    for token in ("s3cret\nx", "s3crété"):
+        monkeypatch.setenv("MAAS_PROMETHEUS_TOKEN", token)
+        with pytest.raises(MaasError) as refused:
+            token_of_user()
+        assert "s3cr" not in str(refused.value)
 
 
 def test_the_clusters_prometheus_is_asked_by_way_of_the_api_server(tmp_path: Path) -> None:

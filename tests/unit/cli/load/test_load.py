@@ -86,13 +86,22 @@ def test_a_run_ends_when_the_tokens_that_were_really_used_reach_the_budget(doubl
     assert json.loads(done.stdout)["all"]["requests"] <= 10
 
 
+def test_a_stack_without_keys_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OUTPUTS, "users", {"ada": {"tier": "few"}})
+    words = ["load", "--stack", "dev", "-t", "few: 1 per 1s; for 1s", "--url", "http://127.0.0.1:1"]
+    done = runner.invoke(app, [*words, "--requests-budget", "5"])
+    assert (done.exit_code, "keys create <user> --stack dev" in done.output) == (Exit.USAGE, True)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         ([], "--url, where the gateway is and --requests-budget or --tokens-budget"),
         (["--requests-budget", "5"], "The stack says: --url http://costly.maas.localhost"),
         (["--url", "http://127.0.0.1:1"], "Say --requests-budget or --tokens-budget, what it may use at most."),
-        (["--url", "127.0.0.1:1", "--requests-budget", "5"], "is no address such as https://203.0.113.7"),
+        (["--url", "127.0.0.1:1", "--requests-budget", "5"], "--url 127.0.0.1:1: not an address"),
+        (["--url", "http://[1", "--requests-budget", "5"], "--url http://[1: no address"),
+        (["--url", "http://127.0.0.1:1/v1", "--requests-budget", "5"], "is no address such as https://203.0.113.7"),
     ],
 )
 def test_without_a_target_and_a_budget_nothing_is_sent(words: list[str], says: str) -> None:

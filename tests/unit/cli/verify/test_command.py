@@ -71,11 +71,15 @@ def test_a_service_with_a_fault_ends_with_1_and_says_what_was_expected(objects: 
     assert "likely cause: the AuthPolicy" in said
 
 
-def test_what_cannot_be_asked_for_is_a_usage_error() -> None:
+def test_what_cannot_be_asked_for_is_a_usage_error(tmp_path: Path) -> None:
     for words, says in (
         (["--only", "typo"], "no such scenario or group"),
         (["--direct", "10.0.0.1"], "not an address"),
         (["--url", "gateway"], "not an address"),
+        (["--url", "http://[gateway"], "no address"),
+        (["--prometheus", "there"], "--prometheus there: not an address"),
+        (["--ca", str(tmp_path / "none.pem")], "--ca"),
+        (["--junit", str(tmp_path)], "no file can be written there"),
     ):
         done = runner.invoke(app, ["verify", *words])
         assert (done.exit_code, says in done.output) == (Exit.USAGE, True), done.output

@@ -41,6 +41,27 @@ def test_a_run_is_good_when_nothing_failed_and_nothing_was_blocked() -> None:
         assert report(passed, bad).code is Exit.FAILED
 
 
+def test_a_run_that_tried_nothing_proves_nothing() -> None:
+    reached, skipped = result("gateway", Outcome.PASSED), RESULTS[3]
+    for results in ([skipped], [reached, skipped], []):
+        made = report(*results)
+        assert made.code is Exit.FAILED, "a pipeline must not take it for a success"
+        assert "was not verified" in made.verdict
+        assert json.loads(made.as_json())["result"] == "failed"
+    assert report(reached).code is Exit.OK, "no more was wanted"
+
+
+def test_what_a_service_answers_can_be_written_whatever_it_is() -> None:
+    odd = result("chat", Outcome.FAILED, expected="200", seen="\ud800 \x1b[2J")
+    shown = StringIO()
+    report(odd).show(Console(file=shown, width=120))
+    for text in (shown.getvalue(), report(odd).as_json()):
+        text.encode()
+        assert "\x1b" not in text
+    odd = Result(BY_NAME["chat"], Case("\x01"), Outcome.PASSED, 0.25)
+    assert ET.fromstring(report(odd).junit()).find(".//testcase[@name='chat[?]']") is not None  # noqa: S314 - our own text
+
+
 def test_junit_has_a_suite_for_each_group_and_what_went_wrong() -> None:
     root = ET.fromstring(report(*RESULTS).junit())  # noqa: S314 - our own text
     assert {key: root.get(key) for key in ("tests", "failures", "errors", "skipped")} == {
