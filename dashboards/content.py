@@ -133,13 +133,16 @@ OVERVIEW = Board(
             width=_THIRD,
         ),
         _lines("Time to decide, 95th percentile", "s", "maas:authentication:p95", "Authorino", width=_THIRD),
-        _lines(
-            "Errors and misses of the filter",
+        Panel(
+            "Errors and misses of the filter in five minutes",
+            "lines",
             "short",
-            'sum by (__name__) ({__name__=~"(wasmcustom_)?kuadrant_(errors|misses)"})',
-            "{{__name__}}",
-            width=_THIRD,
-            about="Errors: requests may have passed without limits. Misses: they met no policy at all.",
+            [
+                Query(f'sum(increase({{__name__=~"(wasmcustom_)?kuadrant_{name}"}}[5m]))', name)
+                for name in ("errors", "misses")
+            ],
+            _THIRD,
+            "Errors: requests may have passed without limits. Misses: they met no policy at all.",
         ),
         _bars(
             "Budgets used this month",

@@ -64,6 +64,12 @@ def find_api(settings: Settings, stack: str, sandbox: str, url: str | None, ca: 
     """The API that was named, or that of the stack's cluster."""
     if url:
         return Api.at(url, token_of_user(), ca)
+    if stack == SANDBOX and settings.observability.prometheus.url is None:
+        raise MaasError(
+            "A sandbox has no Prometheus: give --url, such as that of ./maas dashboard, or --stack. What the sandbox's "
+            "gateway has counted: ./maas sandbox usage",
+            code=Exit.USAGE,
+        )
     kubeconfig = Sandbox.open(sandbox).kubeconfig if stack == SANDBOX else ambient_kubeconfig()
     return Api.of_cluster(settings, kubeconfig, ca)
 

@@ -65,8 +65,9 @@ def serve(api: Api, port: int, opened: Callable[[str], None]) -> None:
 
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    except OSError as error:
-        raise MaasError(f"Port {port} on 127.0.0.1 cannot be had ({error.strerror}): try --port.") from error
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else "0 to 65535"
+        raise MaasError(f"Port {port} on 127.0.0.1 cannot be had ({why}): try --port.", code=Exit.USAGE) from error
     with server:
         opened(f"http://127.0.0.1:{server.server_address[1]}/")
         server.serve_forever()

@@ -75,7 +75,11 @@ def _now(panel: Panel, api: Api, span: Span) -> str:
         # A panel of several queries says which one a row is of.
         more = f" ({query.legend})" if len(panel.queries) > 1 else ""
         pattern = "" if more or panel.kind == "table" else query.legend
-        rows += [(_name(pattern, labels) + more, samples[-1].value) for labels, samples in found.items()]
+        rows += [
+            (_name(pattern, labels) + more, samples[-1].value)
+            for labels, samples in found.items()
+            if samples[-1].value.is_finite()
+        ]
     rows.sort(key=lambda row: (-row[1], row[0]))
     if not rows:
         return '<p class="none">No data yet</p>'

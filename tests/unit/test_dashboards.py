@@ -35,6 +35,7 @@ def test_a_query_is_promql_over_series_that_are_recorded(board: str, panel: str,
     promql_parser.parse(filled_in(expression))
     assert set(re.findall(r"maas:\w+:\w+", expression)) <= RECORDED, f"{board}, {panel}"
     assert not re.search(r"authorized_hits|authorized_calls|limited_calls", expression), "a raw counter of Limitador"
+    assert "kuadrant_" not in expression or "increase(" in expression, "a raw counter of the gateway's filter"
 
 
 @pytest.mark.parametrize("text", documents().values(), ids=documents())

@@ -5,7 +5,9 @@ from decimal import Decimal
 import pytest
 
 from cli.bill.api import Api, Labels, Sample
+from cli.dashboard.command import serve
 from cli.dashboard.page import Span, page, shown
+from cli.exits import MaasError
 from dashboards.content import BOARDS, Board
 from sandbox.replay import faster
 
@@ -45,6 +47,25 @@ def test_a_page_has_every_panel_and_names_are_no_markup(board: Board) -> None:
     assert "No data yet" not in text
     assert "<b>free</b>" not in text
     assert page(board, Nothing("http://127.0.0.1"), SPAN, 5).count("No data yet") == len(board.panels)
+
+
+class Undefined(Nothing):
+    """An API whose values are none: nought by nought."""
+
+    def instant(self, expression: str, time: Decimal) -> dict[Labels, list[Sample]]:
+        del expression
+        return {WHO: [Sample(time, Decimal("NaN"))], (): [Sample(time, Decimal("NaN"))]}
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: str(board.uid))
+def test_a_value_that_is_none_is_no_data(board: Board) -> None:
+    assert page(board, Undefined("http://127.0.0.1"), SPAN, 5).count("No data yet") == len(board.panels)
+
+
+@pytest.mark.parametrize("port", [-1, 99999])
+def test_a_port_that_is_none_is_refused(port: int) -> None:
+    with pytest.raises(MaasError, match="0 to 65535"):
+        serve(Nothing("http://127.0.0.1"), port, lambda _: None)
 
 
 @pytest.mark.parametrize(

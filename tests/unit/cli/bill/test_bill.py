@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.bill.api import Api, Labels, Sample, token_of_user
-from cli.bill.command import bill, period
+from cli.bill.command import bill, find_api, period
 from cli.bill.counters import Growth, Source, growth, window_length
 from cli.bill.report import FORMATS
 from cli.bill.statement import By, Period, Statement, about_changed_prices, statement
@@ -414,6 +414,13 @@ def test_an_answer_that_is_none_is_told_in_a_line(
     answers[""] = status, text
     with pytest.raises(MaasError, match=re.escape(said)):
         Api.at(url).instant("up", Decimal(0))
+
+
+def test_a_sandbox_has_no_prometheus_and_it_is_said_what_to_do() -> None:
+    with pytest.raises(MaasError, match="--url") as refused:
+        find_api(SETTINGS, "sandbox", "sandbox", None, None)
+    assert refused.value.code is Exit.USAGE
+    assert find_api(SETTINGS, "sandbox", "sandbox", "http://127.0.0.1:1", None).url == "http://127.0.0.1:1"
 
 
 def test_what_prometheus_warns_of_is_on_the_bill(service: tuple[str, dict[str, tuple[int, str]]]) -> None:
