@@ -27,7 +27,7 @@ from cli.doctor.checks.operators import DEPLOYMENTS
 from cli.doctor.snapshot import CRD, Kind, crd_name
 from cli.recorder import Object
 from components.identity import key_labels
-from components.models.inference_service import predictor_service
+from components.models import service_of
 from sandbox.kube import reference
 
 Causes = Mapping[str, Sequence[str]]
@@ -96,7 +96,7 @@ def _needs(case: Case, wanted: Object) -> Iterable[str]:
             yield from _models_behind(case, wanted)
         case "Route":
             yield from gateways
-        case "InferenceService":
+        case "InferenceService" | "LLMInferenceService":
             yield kserve_settings_ref(case.settings)
             yield from (ref(each) for each in case.of_kind("ServingRuntime"))
             yield from (ref(each) for each in case.cluster.all(*WEBHOOKS))
@@ -118,8 +118,8 @@ def _models_behind(case: Case, route: Object) -> list[str]:
     """The models that a route leads to."""
     rules = items(dig(route.body, "spec", "rules"))
     services = {str(backend.get("name")) for rule in rules for backend in items(rule.get("backendRefs"))}
-    models = case.of_kind("InferenceService")
-    return [ref(each) for each in models if predictor_service(each.metadata_name) in services]
+    models = case.of_kind("InferenceService", "LLMInferenceService")
+    return [ref(each) for each in models if service_of(case.settings, each.metadata_name) in services]
 
 
 def _kuadrant_needs(case: Case) -> Iterable[str]:

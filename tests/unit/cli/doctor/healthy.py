@@ -161,7 +161,7 @@ def status(body: Manifest) -> Manifest:
             return {"ingress": [{"conditions": true("Admitted")}]}
         case "AuthPolicy" | "RateLimitPolicy" | "TokenRateLimitPolicy" | "TelemetryPolicy":
             return {"conditions": true("Accepted", "Enforced")}
-        case "Kuadrant" | "InferenceService":
+        case "Kuadrant" | "InferenceService" | "LLMInferenceService":
             return {"conditions": true("Ready")}
         case _:
             return {}

@@ -149,6 +149,32 @@ def _image(cluster: Cluster) -> None:
     set_condition(cluster.of("InferenceService", "simulator"), false("Ready", "Unknown"))
 
 
+def _no_room(cluster: Cluster) -> None:
+    labels = {"serving.kserve.io/inferenceservice": "simulator"}
+    pod = {"metadata": {"name": "simulator-x", "namespace": "llm", "labels": labels}}
+    scheduled = false("PodScheduled", "Unschedulable", "0/4 nodes are available: 4 Insufficient cpu.")
+    cluster.add({"apiVersion": "v1", "kind": "Pod", **pod, "status": {"conditions": [scheduled]}})
+    set_condition(cluster.of("InferenceService", "simulator"), false("Ready", "Unknown"))
+
+
+def _not_let_in(cluster: Cluster) -> None:
+    metadata = {"name": "qwen3-predictor", "namespace": "llm"}
+    failure = true("ReplicaFailure")[0] | {"message": 'denied the request: secrets "hugging-face" not found'}
+    status = {"conditions": [failure, false("Available", "MinimumReplicasUnavailable")]}
+    cluster.add({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "status": status})
+    set_condition(cluster.of("InferenceService", "qwen3"), false("Ready", "MinimumReplicasUnavailable"))
+
+
+def _no_download(cluster: Cluster) -> None:
+    labels = {"serving.kserve.io/inferenceservice": "qwen3"}
+    pod = {"metadata": {"name": "qwen3-x", "namespace": "llm", "labels": labels}}
+    ended = {"terminated": {"reason": "Error", "message": "Traceback\nGatedRepoError: 401 Client Error"}}
+    waits = {"waiting": {"reason": "CrashLoopBackOff"}}
+    container = {"name": "storage-initializer", "ready": False, "state": waits, "lastState": ended}
+    cluster.add({"apiVersion": "v1", "kind": "Pod", **pod, "status": {"initContainerStatuses": [container]}})
+    set_condition(cluster.of("InferenceService", "qwen3"), false("Ready", "Unknown"))
+
+
 def _webhook(cluster: Cluster) -> None:
     hook = {
         "name": "minferenceservice-v1beta1.odh-model-controller.opendatahub.io",
@@ -315,6 +341,13 @@ BREAKAGES: dict[str, tuple[Callable[[Cluster], None], str, str]] = {
     "no node for a model": (_no_gpu_label, "InferenceService llm/qwen3", "nvidia.com/gpu.present=true"),
     "the GPUs are taken": (_pending_pod, "InferenceService llm/qwen3", "in use by other pods"),
     "an image is missing": (_image, "InferenceService llm/simulator", "cannot be pulled"),
+    "no room for a model on processors": (_no_room, "InferenceService llm/simulator", "the cpu and memory left"),
+    "a pod is not let in": (_not_let_in, "InferenceService llm/qwen3", 'secrets "hugging-face" not found'),
+    "weights cannot be had": (
+        _no_download,
+        "InferenceService llm/qwen3",
+        "(storage-initializer: CrashLoopBackOff): it starts and ends again: see its log; it said last: GatedRepo",
+    ),
     "OpenDataHub's webhook": (
         _webhook,
         "MutatingWebhookConfiguration mutating.odh-model-controller.opendatahub.io",
@@ -350,6 +383,54 @@ def test_one_broken_thing_is_named_and_nothing_else(breaks: Callable[[Cluster], 
     assert [each.object for each in bad] == [object_], "\n".join(f"{each.object}: {each.message}" for each in bad)
     assert text in bad[0].message
     assert bad[0].fix, "a finding without a way out is half a finding"
+
+
+def test_an_llm_inference_service_is_looked_at_as_others_are() -> None:
+    entry = {"source": "hf://Qwen/Qwen3-0.6B", "profile": "small-gpu", "api": "llmInferenceService"}
+    cluster = Cluster(changes={"models": {"qwen3": entry}})
+    assert not cluster.bad()
+    assert "LLMInferenceService llm/qwen3" in {each.object for each in cluster.findings() if each.check == "models"}
+    labels = {
+        "app.kubernetes.io/part-of": "llminferenceservice",
+        "kserve.io/component": "workload",
+        "app.kubernetes.io/name": "qwen3",
+    }
+    pod = {"metadata": {"name": "qwen3-kserve-x", "namespace": "llm", "labels": labels}}
+    container = {"name": "main", "ready": False, "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+    cluster.add({"apiVersion": "v1", "kind": "Pod", **pod, "status": {"containerStatuses": [container]}})
+    set_condition(cluster.of("LLMInferenceService", "qwen3"), false("Ready", "Unknown"))
+    parents = cluster.of("HTTPRoute", "qwen3")["status"]["parents"]
+    set_condition({"status": parents[0]}, false("ResolvedRefs", "BackendNotFound"))
+    (bad,) = cluster.bad()
+    assert bad.object == "LLMInferenceService llm/qwen3"
+    assert "cannot be pulled" in bad.message
+
+
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        ("unable to validate against any security context constraint: []", "maas:platform.scc"),
+        ('pods "a" is forbidden: exceeded quota: gpus', "ResourceQuota"),
+        ("maximum memory usage per Container is 4Gi in LimitRange", "maas:models.simulator.resources"),
+        ("something else", "kubectl describe replicaset -n llm"),
+    ],
+)
+def test_why_a_pod_is_not_let_in_has_its_own_fix(said: str, fix: str) -> None:
+    cluster = Cluster()
+    _not_let_in(cluster)
+    deployment = cluster.of("Deployment", "qwen3-predictor")
+    deployment["metadata"]["name"] = "simulator-predictor"
+    deployment["status"]["conditions"][0]["message"] = said
+    (bad,) = (each for each in cluster.bad() if "not let in" in each.message)
+    assert bad.object == "InferenceService llm/simulator"
+    assert fix in bad.fix
+
+
+def test_a_model_that_scales_says_between_how_many() -> None:
+    entry = {"source": "hf://Qwen/Qwen3-0.6B", "profile": "small-gpu", "autoscaling": {"min": 0, "max": 3}}
+    cluster = Cluster(changes={"models": {"qwen3": entry}, "serving": {"autoscaler": "keda"}})
+    said = [each.message for each in cluster.findings() if each.object == "InferenceService llm/qwen3"]
+    assert "ready, 0 to 3 wanted" in said
 
 
 def test_a_user_without_a_key_is_a_warning() -> None:
