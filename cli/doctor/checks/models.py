@@ -24,6 +24,9 @@ _STUCK = {
     "OOMKilled": "it was killed for using more memory than resources.memory allows",
 }
 _IN_THE_LOG = frozenset({"CrashLoopBackOff", "OOMKilled"})
+_DOWNLOAD = "storage-initializer"
+"""KServe's container that fetches the weights; its memory is KServe's to say, not the model's."""
+_DOWNLOAD_KILLED = "it was killed for using more memory than KServe lets a download use"
 _REFUSALS = (
     ("security context constraint", "see the reason; maas:platform.scc says what the models' account may"),
     ("exceeded quota", "raise the ResourceQuota of the namespace, or ask for less in maas:models.{name}"),
@@ -103,6 +106,12 @@ def _pod_trouble(case: Case, name: str, place: str) -> tuple[str, str] | None:
         stuck = _stuck(pod)
         if stuck:
             reason, container, said = stuck
+            if (container, reason) == (_DOWNLOAD, "OOMKilled"):
+                fix = (
+                    f"maas:models.{name}.cache: {{size: <of the weights>, ephemeral: true}}, so that vLLM fetches them "
+                    "within resources.memory; or more memory in KServe's ClusterStorageContainer default"
+                )
+                return f"its pod {name_of(pod)} does not run ({container}: {reason}): {_DOWNLOAD_KILLED}", fix
             look = f"kubectl logs {name_of(pod)} -c {container} -n {namespace_of(pod)} --previous"
             if reason not in _IN_THE_LOG:
                 look = f"kubectl describe pod {name_of(pod)} -n {namespace_of(pod)}"

@@ -426,6 +426,16 @@ def test_why_a_pod_is_not_let_in_has_its_own_fix(said: str, fix: str) -> None:
     assert fix in bad.fix
 
 
+def test_a_download_that_is_killed_is_not_blamed_on_the_models_own_memory() -> None:
+    cluster = Cluster()
+    _no_download(cluster)
+    (container,) = cluster.of("Pod", "qwen3-x")["status"]["initContainerStatuses"]
+    container["lastState"]["terminated"]["reason"] = "OOMKilled"
+    (bad,) = cluster.bad()
+    assert "more memory than KServe lets a download use" in bad.message
+    assert "maas:models.qwen3.cache: {size: <of the weights>, ephemeral: true}" in bad.fix
+
+
 def test_a_model_that_scales_says_between_how_many() -> None:
     entry = {"source": "hf://Qwen/Qwen3-0.6B", "profile": "small-gpu", "autoscaling": {"min": 0, "max": 3}}
     cluster = Cluster(changes={"models": {"qwen3": entry}, "serving": {"autoscaler": "keda"}})
