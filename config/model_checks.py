@@ -7,7 +7,7 @@ from config.gateway import Gateway
 from config.models import Api, Models, Scheme
 from config.models.fitting import refuse_for_llm_inference_service
 from config.observability import Timeouts
-from config.platform import Install, Platform
+from config.platform import Install, Platform, Profile
 from config.problems import Problem, RefusalError, shown
 from config.serving import Autoscaler, ModelSecrets, Serving
 from config.values import window_seconds
@@ -36,6 +36,16 @@ def models_scale_by_something(models: Models, serving: Serving) -> Iterator[Prob
         elif model.autoscaling.min == 0 and serving.autoscaler is not Autoscaler.KEDA:
             why = "a HorizontalPodAutoscaler does not scale to zero: only KEDA does"
             yield Problem(f"{key}.min", "0", why, "min: 1, or serving.autoscaler: keda", "1")
+
+
+def keda_may_ask_on_openshift(models: Models, serving: Serving, platform: Platform) -> Iterator[Problem]:
+    """OpenShift's Prometheus answers nobody without a token, and KEDA would never scale."""
+    asked = serving.autoscaler is Autoscaler.KEDA and any(model.autoscaling for model in models.values())
+    own = serving.prometheus is not None or serving.trigger_authentication is not None
+    if asked and platform.profile is Profile.OPENSHIFT and not own:
+        why = "KEDA asks OpenShift's Thanos, which answers nobody without a token"
+        allowed = "the name of a TriggerAuthentication with a token, or serving.prometheus with another address"
+        yield Problem("maas:serving.triggerAuthentication", "", why, allowed, "{name: keda-prometheus}")
 
 
 def prometheus_is_for_keda(serving: Serving) -> Iterator[Problem]:
@@ -131,6 +141,7 @@ def endpoints_differ(models: Models) -> Iterator[Problem]:
 
 MODEL_CHECKS: tuple[Callable[..., Iterator[Problem]], ...] = (
     models_scale_by_something,
+    keda_may_ask_on_openshift,
     prometheus_is_for_keda,
     kserve_knows_the_api,
     secrets_hold_what_is_asked_for,

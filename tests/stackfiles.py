@@ -420,6 +420,8 @@ def _serving(plan: _Plan) -> Sections:
     if plan.autoscaler == "keda":
         trigger = ({"name": "t"}, {"name": "t", "kind": "ClusterTriggerAuthentication", "modes": "basic,tls"})
         plan.pen.put(found, prometheus=("https://thanos.example.com:9091/x",), triggerAuthentication=trigger)
+        if plan.openshift and "prometheus" not in found:
+            found.setdefault("triggerAuthentication", {"name": "t"})
     return found
 
 

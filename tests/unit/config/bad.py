@@ -414,6 +414,8 @@ BAD: tuple[Bad, ...] = (
         "maas:serving: {autoscaler: keda}"),
     Bad("models/qwen3/autoscaling", {"min": 0, "max": 2}, "maas:models.qwen3.autoscaling.min", "only KEDA does", "1",
         also={"serving": {"autoscaler": "hpa"}}),
+    Bad("models/qwen3/autoscaling", {"max": 2}, "maas:serving.triggerAuthentication", "without a token",
+        "{name: keda-prometheus}", also={**ON_OPENSHIFT, "serving": {"autoscaler": "keda"}}),
     Bad("models/qwen3/autoscaling", {"min": 3, "max": 2}, "maas:models.qwen3.autoscaling", "min is more than max",
         "max: 3"),
     Bad("models/qwen3/autoscaling", {"max": 3}, "maas:models.qwen3", "one of them", also={"models/qwen3/replicas": 2}),
