@@ -16,7 +16,9 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from sandbox import processes
 from sandbox.gateway import process
+from sandbox.gateway.gates import OPERATOR
 from sandbox.kube import Kube
+from sandbox.operators import PAUSE_IMAGE
 from tests.openai_errors import refused
 from tests.tree import UP_SECONDS, Tree, in_cluster
 
@@ -31,8 +33,9 @@ TIERS = {
 USERS = {
     **dict.fromkeys(("ada", "bob", "hal", "ida", "flo", "tim"), "few"),
     **dict.fromkeys(("cleo", "dan", "jon", "kim"), "short"),
-    **dict.fromkeys(("eve", "gil"), "many"),
+    **dict.fromkeys(("eve", "gil", "lea"), "many"),
 }
+KUADRANT = "kuadrant-system"
 QUESTION = "How many teams share one gateway?"
 TRAFFIC_MOST = 3000
 """Requests that flow while something changes, at the most."""
@@ -220,6 +223,42 @@ def test_a_change_on_the_api_server_is_in_force_within_a_second(tree: Tree) -> N
 
     in_cluster(tree, delete)
     assert until(gil, 401, seconds=1.0) <= 1.0
+
+
+def test_without_a_limiter_it_does_what_kuadrants_operator_was_told(tree: Tree) -> None:
+    lea = of(tree, "lea")
+    names = ("RATELIMIT_SERVICE_FAILURE_MODE", "RATELIMIT_CHECK_SERVICE_FAILURE_MODE")
+
+    async def change(kube: Kube, api_version: str, kind: str, name: str, spec: dict[str, object]) -> None:
+        await kube.patch(api_version, kind, name, {"spec": spec}, KUADRANT, field_manager="somebody")
+
+    def limiters(replicas: int) -> None:
+        in_cluster(
+            tree,
+            lambda kube: change(
+                kube, "limitador.kuadrant.io/v1alpha1", "Limitador", "limitador", {"replicas": replicas}
+            ),
+        )
+
+    def told(mode: str) -> None:
+        env = [{"name": name, "value": mode} for name in names]
+        pod = {"containers": [{"name": "manager", "image": PAUSE_IMAGE, "env": env}]}
+        in_cluster(tree, lambda kube: change(kube, "apps/v1", "Deployment", OPERATOR, {"template": {"spec": pod}}))
+
+    def settled(status: int) -> bool:
+        deadline = time.monotonic() + 2
+        while (now := chat(lea)) != status and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return now == status
+
+    limiters(0)
+    assert settled(500)
+    told("allow")
+    assert settled(200)
+    told("deny")
+    assert settled(500)
+    limiters(1)
+    assert settled(200)
 
 
 def test_metrics_of_everything_can_be_scraped_by_the_list_of_targets(tree: Tree) -> None:
