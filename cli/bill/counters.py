@@ -38,6 +38,7 @@ class Growth:
         unknown: What counters stood at when the records began within the period: nobody knows when that was used.
         began: When the records begin, if that is within the period.
         twice: Whether a limiter was scraped by two monitors.
+        end: When the period ended, as far as it has come.
     """
 
     by_series: dict[Labels, Decimal] = field(default_factory=lambda: defaultdict[Labels, Decimal](Decimal))
@@ -47,6 +48,7 @@ class Growth:
     unknown: Decimal = _ZERO
     began: Decimal | None = None
     twice: bool = False
+    end: Decimal = _ZERO
 
     @property
     def whole(self) -> bool:
@@ -94,7 +96,7 @@ def growth(
         end: Seconds since 1970.
         progress: Told how many windows are done, and of how many.
     """
-    found = Growth()
+    found = Growth(end=end)
     length = window_length(int(end - start), source.interval)
     before = api.instant(f"last_over_time({source.counters}[{_BEFORE}s])", start)
     alive = _by_target(api.instant(f"last_over_time({source.alive}[{_BEFORE}s])", start))

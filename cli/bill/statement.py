@@ -219,11 +219,14 @@ def _about_records(settings: Settings, period: Period, grown: Growth) -> list[st
             f"Counters stood at {grown.unknown:,f} in all when the records began. Nobody knows when that was used: it "
             "is not in this bill."
         )
-    notes += [
-        f"Nothing was scraped from {_time(start)} to {_time(end)}. What was counted then is in the bill, unless the "
-        "limiter was restarted meanwhile."
-        for start, end in grown.gaps
-    ]
+    for start, end in grown.gaps:
+        if not grown.by_series or (grown.began is not None and start < grown.began):
+            continue  # that is before the records, which is said
+        later = "is in the bill of the time after it" if end == grown.end else "is in the bill"
+        notes.append(
+            f"Nothing was scraped from {_time(start)} to {_time(end)}. What was counted then {later}, unless the "
+            "limiter was restarted meanwhile."
+        )
     if grown.thin:
         notes.append(f"In {grown.thin} windows more than a tenth of the scrapes failed.")
     if grown.restarts:

@@ -138,7 +138,9 @@ def test_what_stood_there_when_the_records_began_is_not_billed_and_said() -> Non
     assert found.began == 300
     notes = " ".join(statement(SETTINGS, _empty(), found, None).notes)
     assert "Counters stood at 5,000" in notes
-    assert "1970-01-01 00:00:00 UTC to 1970-01-01 00:04:00 UTC" in notes
+    assert "from 1970-01-01 00:00:00" not in notes, "it is not in this bill, as was said"
+    assert "from 1970-01-01 00:06:00 UTC to 1970-01-01 00:10:00 UTC" in notes
+    assert "in the bill of the time after it" in notes
 
 
 def test_a_restart_and_a_gap_are_said() -> None:
