@@ -224,7 +224,8 @@ LIMITS = RuleFile(
         ).rule(),
         _Alert(
             "MaasQuotaNearlyUsed",
-            'maas:quota_used:ratio{window=~"[0-9]{2,}h.*"} > 0.9',
+            # Ten hours or more, however the stack file writes them.
+            'maas:quota_used:ratio{window=~"[0-9]{2,}h.*|[6-9][0-9]{2}m.*|[0-9]{4,}m.*|[0-9]{5,}s.*"} > 0.9',
             "info",
             "{{ $labels.user }} has used {{ $value | humanizePercentage }} of a quota",
             "{{ $labels.limit }} per {{ $labels.window }} of tier {{ $labels.tier }}. Then come 429s until it ends.",

@@ -231,6 +231,20 @@ def test_lines_are_users_teams_tiers_or_models_and_add_up_alike(by: By, names: l
     assert (made.total.requests is None) == (by is By.MODEL), "which model a request is for is not counted"
 
 
+def test_what_a_user_used_in_two_tiers_is_at_the_price_of_each() -> None:
+    found = Growth()
+    who = {"user": "alice", "model": "qwen3"}
+    found.by_series |= dict(
+        [
+            _series("authorized_hits", 100, tier="free", **who),
+            _series("authorized_hits", 100, tier="premium", **who),
+        ]
+    )
+    [line] = statement(SETTINGS, _empty(), found, None).lines
+    assert (line.tokens, line.cost) == (200, 100 * Decimal("0.005") + 100 * Decimal("0.008"))
+    assert {line.name for line in statement(SETTINGS, _empty(By.TIER), found, None).lines} == {"free", "premium"}
+
+
 def test_without_the_models_label_tokens_are_told_from_requests_by_calls() -> None:
     found = Growth()
     found.by_series |= dict(
