@@ -26,6 +26,8 @@ _ON = re.compile(r"^on (.+)$")
 _FOR = re.compile(r"^for (\w+)$")
 _SEED = re.compile(r"^seed (\d+)$")
 _ALL = 100
+_FASTEST = 1000.0
+"""Requests a second of one user: more is a slip of the pen, and would be made up for hours."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,14 @@ def _group(part: str) -> Group:
             group = replace(group, models=tuple(found[1].split()))
         else:
             raise TrafficError(_unknown(word))
+    return _with_a_rate(group, part)
+
+
+def _with_a_rate(group: Group, part: str) -> Group:
     if group.per_second <= 0:
         raise TrafficError(f"{part}: says no rate, such as 2 per 1m")
+    if group.per_second > _FASTEST:
+        raise TrafficError(f"{part}: a user sends at most {_FASTEST:.0f} per 1s")
     return group
 
 

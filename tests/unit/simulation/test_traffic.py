@@ -85,6 +85,7 @@ def test_the_example_of_the_help_is_understood() -> None:
         ("free: 2 per 1m, often", "not understood: 'often'.*Example"),
         ("free: 2 per 1d", "2 per 1d: 1d is no time"),
         ("free: 20 users", "says no rate"),
+        (f"free: {10**38} per 1m", "a user sends at most 1000 per 1s"),
         ("free: 0 users, 2 per 1m", "at least 1 user"),
         ("free: 1 per 1m, 200% streamed", "not understood"),
         ("free: 1 per 1m; free: 2 per 1m", "named twice"),
