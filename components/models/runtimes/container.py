@@ -6,14 +6,19 @@ from config.platform import Profile
 
 PORT = 8080
 PORT_NAME = "http"
-PROBE: dict[str, Any] = {"httpGet": {"path": "/health", "port": PORT}, "periodSeconds": 10, "timeoutSeconds": 5}
+PROBE: dict[str, Any] = {
+    # Said although it is the default: a template of KServe's that stands below may say HTTPS, and would keep it.
+    "httpGet": {"path": "/health", "port": PORT, "scheme": "HTTP"},
+    "periodSeconds": 10,
+    "timeoutSeconds": 5,
+}
 USER_ID = 1000
 """The user of all containers where the platform picks none."""
 
 
 def probe(port: int = PORT, **settings: int) -> dict[str, Any]:
     """A probe of the server's health on a port."""
-    return {**PROBE, "httpGet": {"path": "/health", "port": port}, **settings}
+    return {**PROBE, "httpGet": {**PROBE["httpGet"], "port": port}, **settings}
 
 
 def startup_probe(seconds: int, port: int = PORT) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from config.observability import TelemetryLabels
 from config.platform import Profile
 from config.settings import Settings
 from enforcement.expressions import FilterContext, authorino_expression, filter_expression
+from tests.merging import merged
 from tests.unit.components.sources import EVERY_SOURCE, PER_MODEL
 from tests.unit.config.bad import GOOD
 
@@ -90,6 +91,15 @@ def test_a_modelcar_comes_from_the_mirror_as_other_images_do() -> None:
     assert predictor["model"]["storageUri"] == "oci://mirror.example.com/quay/models/granite:1.0"
     other = llm_inference_service_spec("granite", model, "granite", Profile.KUBERNETES, mirror)
     assert other["model"]["uri"] == "oci://mirror.example.com/quay/models/granite:1.0"
+
+
+def test_a_template_that_speaks_https_does_not_make_our_probes_do_so() -> None:
+    model = Model.model_validate({"profile": "small-gpu", "source": "hf://a/b"})
+    spec = llm_inference_service_spec("b", model, "b", Profile.OPENSHIFT, Mirror())
+    (container,) = spec["template"]["containers"]
+    for each in ("livenessProbe", "readinessProbe", "startupProbe"):
+        below = {"httpGet": {"path": "/health", "port": 8000, "scheme": "HTTPS"}}
+        assert merged(below, container[each])["httpGet"] == {"path": "/health", "port": 8000, "scheme": "HTTP"}
 
 
 def test_the_callers_credentials_do_not_reach_the_model() -> None:
