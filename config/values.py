@@ -103,9 +103,9 @@ def _quantity(value: str) -> str:
 
 
 def _likely_quantity(value: str) -> str:
-    """What people mean by `12GB`, `12 Gb` or `12gi`."""
+    """What people mean by `12GB`, `12 GiB` or `12gi`."""
     written = re.match(r"^\s*([0-9.]+)\s*([kmgt])(i?)b?\s*$", value, re.IGNORECASE)
-    fix = f"{written[1]}{written[2].upper()}i" if written else "2"
+    fix = f"{written[1]}{written[2].upper()}{written[3].lower()}" if written else "2"
     return fix if _QUANTITY.fullmatch(fix) else "2"
 
 

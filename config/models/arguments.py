@@ -79,7 +79,10 @@ def check(runtime: Runtime, args: tuple[str, ...], vendor: Vendor | None = None)
         return
     facts = options_of(runtime, vendor)
     known: list[str] = facts["options"]
-    for argument in args:
+    for before, argument in zip(("", *args), args, strict=False):
+        if not argument.startswith("-") and (not before or (before.startswith("--") and "=" in before)):
+            why = f"{argument!r} is no option, and no option that takes it stands before it"
+            raise RefusalError(why, allowed="--option=value, or --option and its value as two", fix=argument.strip())
         name = option(argument)
         if name in _OURS:
             why = f"{name} is not to be set here"

@@ -33,7 +33,7 @@ def _processors(model: "Model") -> None:
     if model.runtime is not Runtime.VLLM and model.gpu is not None:
         who = "the simulator" if model.runtime is Runtime.SIMULATOR else f"runtime {model.runtime}"
         raise RefusalError(f"{who} uses no GPU", allowed="no gpu", fix="runtime: vllm, or leave gpu out")
-    if model.runtime is Runtime.VLLM_CPU and model.memory_utilisation is not None:
+    if model.runtime is not Runtime.VLLM and model.memory_utilisation is not None:
         why = "a share of a GPU's memory, and there is no GPU"
         raise RefusalError(f"memoryUtilisation is {why}", allowed="no memoryUtilisation", fix="no memoryUtilisation")
     if not model.external and model.resources is None:

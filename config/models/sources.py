@@ -36,7 +36,16 @@ ALLOWED = (
     "hf://<organisation>/<model>[:<revision>], oci://<registry>/<image>:<tag>, s3://<bucket>/<folder>, "
     "pvc://<claim>/<folder>, https://<host>/v1"
 )
-_EXAMPLE = "hf://Qwen/Qwen3-0.6B"
+_PORT_LAST = 65535
+_CALLED = ("/chat/completions", "/completions", "/embeddings", "/models")
+"""What a source must not end with: the route adds it."""
+_EXAMPLES = {
+    Scheme.HUGGING_FACE: "hf://Qwen/Qwen3-0.6B",
+    Scheme.OCI: "oci://quay.io/models/qwen3:1.0",
+    Scheme.S3: "s3://models/qwen3",
+    Scheme.PVC: "pvc://models/qwen3",
+    Scheme.HTTPS: "https://api.openai.com/v1",
+}
 
 
 def _source(value: str) -> str:
@@ -45,8 +54,9 @@ def _source(value: str) -> str:
         why = "the endpoint's key and the callers' prompts would leave the cluster unencrypted"
         raise RefusalError(why, allowed="https://<host>/v1", fix=value.replace("http://", "https://", 1))
     if not separator or prefix not in set(Scheme) or not _PATTERNS[Scheme(prefix)].fullmatch(rest):
-        fix = f"hf://{value}" if not separator and _PATTERNS[Scheme.HUGGING_FACE].fullmatch(value) else _EXAMPLE
-        raise RefusalError("not a model source", allowed=ALLOWED, fix=fix)
+        raise RefusalError("not a model source", allowed=ALLOWED, fix=_likely(value))
+    if prefix == Scheme.HTTPS:
+        _refuse_endpoint(value, rest)
     last = rest.rsplit("/", 1)[-1]
     if prefix == Scheme.OCI and (":" not in last or last.endswith(":latest")):
         raise RefusalError(
@@ -55,6 +65,39 @@ def _source(value: str) -> str:
             fix=f"{value.removesuffix(':latest')}:1.0",
         )
     return value
+
+
+def _refuse_endpoint(value: str, rest: str) -> None:
+    """Refuse an endpoint that could not be called.
+
+    Raises:
+        RefusalError: With the reason.
+    """
+    host, _, port = rest.partition("/")[0].partition(":")
+    if port and not 0 < int(port) <= _PORT_LAST:
+        why, fix = f"there is no port {port}", value.replace(f":{port}", "", 1)
+        raise RefusalError(why, allowed=f"a port from 1 to {_PORT_LAST}; 443 without", fix=fix)
+    if re.fullmatch(r"[0-9.]+", host):
+        why = "the gateway checks the endpoint's certificate by its name, and an address is none"
+        raise RefusalError(why, allowed="https://<host>/v1", fix=_EXAMPLES[Scheme.HTTPS])
+    for path in _CALLED:
+        if rest.rstrip("/").endswith(path):
+            why = f"callers' paths are put behind it: it would be called as {path}{path}"
+            raise RefusalError(
+                why, allowed="what stands before the paths, such as .../v1", fix=value.split(path, maxsplit=1)[0]
+            )
+
+
+def _likely(value: str) -> str:
+    """The same with what is usually forgotten, or an example of its kind."""
+    prefix, separator, rest = value.lower().partition("://")
+    if not separator:
+        return f"hf://{value}" if _PATTERNS[Scheme.HUGGING_FACE].fullmatch(value) else _EXAMPLES[Scheme.HUGGING_FACE]
+    if prefix not in set(Scheme):
+        return _EXAMPLES[Scheme.HUGGING_FACE]
+    scheme = Scheme(prefix)
+    small = scheme in {Scheme.HTTPS, Scheme.S3} and _PATTERNS[scheme].fullmatch(rest)
+    return f"{scheme}://{rest}" if small else _EXAMPLES[scheme]
 
 
 Source = Annotated[str, AfterValidator(_source)]
