@@ -34,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     operators.meshes,
     operators.webhooks,
     kserve.settings,
+    kserve.weights,
     kserve.controller,
     gateway.gateway_class,
     gateway.issued,

@@ -7,6 +7,9 @@ from typing import Any, cast
 from cli.doctor.case import Case, dig, kserve_settings_ref
 from cli.doctor.findings import Finding, Level
 from components.kserve import CONFIG_MAP, CONTROLLER, inferenceservice_settings
+from components.models.pods import STORAGE_SECRETS, annotations
+from config.models import Scheme
+from config.platform import Profile
 from sandbox.kube import reference
 
 
@@ -35,6 +38,33 @@ def settings(case: Case) -> Iterator[Finding]:
         yield Finding("kserve", Level.PROBLEM, what, f"differs from the stack: {'; '.join(wrong)}", fix)
     else:
         yield Finding("kserve", Level.OK, what, "raw deployments behind the stack's gateway")
+
+
+def weights(case: Case) -> Iterator[Finding]:
+    """KServe can fetch the weights of the stack's models: it mounts images, and reads the Secrets that models name."""
+    found = case.cluster.get("v1", "ConfigMap", CONFIG_MAP, case.settings.platform.kserve.namespace)
+    if found is None:
+        return
+    storage, credentials = (_parsed(dig(found, "data", key)) for key in ("storageInitializer", "credentials"))
+    models = case.settings.models
+    images = sorted(name for name, model in models.items() if model.scheme is Scheme.OCI)
+    secret = sorted(name for name, model in models.items() if annotations(model))
+    what, level = kserve_settings_ref(case.settings), Level.PROBLEM
+    if images and storage is not None and not dig(storage, "enableModelcar"):
+        message = f"storageInitializer.enableModelcar is off: {', '.join(images)} cannot be served from an image"
+        yield Finding("kserve", level, what, message, "set it to true, and restart KServe's controller")
+    user = dig(storage, "uidModelcar")
+    if images and user is not None and case.settings.platform.profile is Profile.OPENSHIFT:
+        message = (
+            f"storageInitializer.uidModelcar is {user}, a user that OpenShift lets no pod of {', '.join(images)} be"
+        )
+        yield Finding("kserve", level, what, message, "take it out, and restart KServe's controller")
+    annotation = dig(credentials, "storageSecretNameAnnotation")
+    if secret and credentials is not None and annotation not in STORAGE_SECRETS:
+        message = (
+            f"credentials.storageSecretNameAnnotation is {annotation}: the Secret of {', '.join(secret)} is not read"
+        )
+        yield Finding("kserve", level, what, message, f"make it {STORAGE_SECRETS[0]}, and restart KServe's controller")
 
 
 def controller(case: Case) -> Iterator[Finding]:

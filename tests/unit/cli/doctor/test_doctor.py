@@ -426,6 +426,31 @@ def test_why_a_pod_is_not_let_in_has_its_own_fix(said: str, fix: str) -> None:
     assert fix in bad.fix
 
 
+MODELCAR = {"source": "oci://quay.io/models/granite:1.0", "profile": "modelcar"}
+GATED = {"source": "hf://google/gemma-3-4b-it", "profile": "small-gpu", "secret": "hugging-face"}
+
+
+@pytest.mark.parametrize(
+    ("profile", "entry", "key", "value", "says"),
+    [
+        ("kubernetes", MODELCAR, "storageInitializer", {"enableModelcar": False}, "other cannot be served from an"),
+        ("kubernetes", MODELCAR, "storageInitializer", {"enableModelcar": True, "uidModelcar": 1010}, ""),
+        ("openshift", MODELCAR, "storageInitializer", {"enableModelcar": True, "uidModelcar": 1010}, "1010, a user"),
+        ("kubernetes", GATED, "credentials", {"storageSecretNameAnnotation": "a/b"}, "the Secret of other is not read"),
+        ("kubernetes", GATED, "credentials", {"storageSecretNameAnnotation": "serving.kserve.io/secretName"}, ""),
+        ("kubernetes", {"profile": "simulator"}, "storageInitializer", {"enableModelcar": False}, ""),
+    ],
+)
+def test_settings_of_kserve_that_keep_weights_from_a_model_are_told(
+    profile: str, entry: dict[str, str], key: str, value: dict[str, object], says: str
+) -> None:
+    cluster = Cluster(changes={"models": {"other": entry}, "platform": {"profile": profile}})
+    cluster.of("ConfigMap", "inferenceservice-config")["data"][key] = json.dumps(value)
+    bad = [each.message for each in cluster.bad() if each.check == "kserve"]
+    assert len(bad) == (1 if says else 0), bad
+    assert says in "".join(bad)
+
+
 def test_a_download_that_is_killed_is_not_blamed_on_the_models_own_memory() -> None:
     cluster = Cluster()
     _no_download(cluster)
