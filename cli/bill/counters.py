@@ -5,7 +5,8 @@ everything that was before a restart. So the period is cut into windows. Where n
 growth is the difference between two values; where something was, or may have been, the samples themselves are read.
 
 A restarted limiter shows a user's counter again only when the user is back. Such a counter begins at nought, however
-high it stood before: it is told by scrapes of its target that do not have it.
+high it stood before: it is told by scrapes of its target that do not have it. One or two of them say nothing: of two
+Prometheuses that scrape the same, Thanos takes now one's samples and now the other's, for each series by itself.
 """
 
 from bisect import bisect_left, bisect_right
@@ -21,6 +22,8 @@ _HOUR, _DAY = 3600, 86400
 _WINDOWS_MOST = 750
 _OVERLAP = 300
 """Seconds before a window, at least, in which the last value before it is looked for."""
+_AWAY = 3
+"""So many scrapes at least have to lack a counter."""
 _BEFORE = _DAY
 """Seconds before the period in which the last values before it are looked for."""
 _ZERO = Decimal(0)
@@ -32,7 +35,7 @@ class Growth:
 
     Attributes:
         by_series: What each counter grew.
-        restarts: Times by which something had been reset.
+        restarts: Ends of windows in which something was reset, or a limiter was there for the last time.
         gaps: Windows in which nothing was scraped at all, as start and end.
         thin: Windows in which fewer than nine of ten scrapes succeeded.
         unknown: What counters stood at when the records began within the period: nobody knows when that was used.
@@ -42,7 +45,7 @@ class Growth:
     """
 
     by_series: dict[Labels, Decimal] = field(default_factory=lambda: defaultdict[Labels, Decimal](Decimal))
-    restarts: list[Decimal] = field(default_factory=list[Decimal])
+    restarts: set[Decimal] = field(default_factory=set[Decimal])
     gaps: list[tuple[Decimal, Decimal]] = field(default_factory=list[tuple[Decimal, Decimal]])
     thin: int = 0
     unknown: Decimal = _ZERO
@@ -101,9 +104,11 @@ def growth(
     before = api.instant(f"last_over_time({source.counters}[{_BEFORE}s])", start)
     alive = _by_target(api.instant(f"last_over_time({source.alive}[{_BEFORE}s])", start))
     state = _State({labels: samples[-1].value for labels, samples in before.items()}, alive)
+    overlap = max(_OVERLAP, (_AWAY + 1) * source.interval)
     state.forget(
-        api.instant(f"last_over_time({source.counters}[{_OVERLAP}s])", start).keys(),
-        api.instant(f"last_over_time({source.alive}[{_OVERLAP}s])", start).keys(),
+        api.instant(f"last_over_time({source.counters}[{overlap}s])", start).keys(),
+        api.instant(f"last_over_time({source.alive}[{overlap}s])", start).keys(),
+        sure=True,
     )
     windows = list(_windows(start, end, length))
     tables = _Tables.read(api, source, windows, length)
@@ -122,10 +127,13 @@ def growth(
             state.by_samples(api, source, begin, finish, found)
         else:
             state.by_ends(values, found)
-        state.forget(values.keys(), [labels for labels, count in scraped.items() if count])
+        there = [labels for labels, count in scraped.items() if count]
+        if state.forget(values.keys(), there, sure=span > _AWAY * source.interval):
+            found.restarts.add(finish)
         was_gap = not seen
         if progress:
             progress(number + 1, len(windows))
+    found.restarts |= tables.ended
     return found
 
 
@@ -139,6 +147,14 @@ class _Tables:
     broken: frozenset[Decimal]
     """Windows in which a counter was reset, or was there before and is not in every scrape."""
     twice: bool
+
+    @property
+    def ended(self) -> set[Decimal]:
+        """Windows in which a target was scraped for the last time, while others went on: its pod was replaced."""
+        last = {
+            target: finish for finish in sorted(self.alive) for target, count in self.alive[finish].items() if count
+        }
+        return {finish for finish in last.values() if finish < max(last.values())}
 
     @classmethod
     def read(cls, api: Api, source: Source, windows: Sequence[tuple[Decimal, Decimal]], length: int) -> "_Tables":
@@ -174,7 +190,7 @@ def _breaks(name: str, alive: str, span: int) -> Iterator[str]:
     """Queries that have a value where the ends of a window do not say what a counter grew within it."""
     yield f"count(resets({name}[{span + max(_OVERLAP, span)}s]) > 0)"
     scrapes = f"max by (instance, job) (sum_over_time({alive}[{span}s]))"
-    missed = f"count_over_time({name}[{span}s]) < on (instance, job) group_left () {scrapes}"
+    missed = f"count_over_time({name}[{span}s]) <= on (instance, job) group_left () ({scrapes} - {_AWAY})"
     yield f"count(({missed}) and last_over_time({name}[{span}s] offset {span}s))"
 
 
@@ -213,13 +229,28 @@ class _State:
 
     known: dict[Labels, Decimal]
     alive: dict[str, Decimal]
+    away: set[Labels] = field(default_factory=set[Labels])
+    """Counters that the last window lacked."""
 
-    def forget(self, seen: AbstractSet[Labels], scraped: Iterable[Labels]) -> None:
-        """Counters that were not there when their target was scraped: should they come back, they begin at nought."""
+    def forget(self, seen: AbstractSet[Labels], scraped: Iterable[Labels], *, sure: bool) -> bool:
+        """Counters that were not there when their target was scraped: should they come back, they begin at nought.
+
+        Args:
+            seen: Counters of a window.
+            scraped: Targets that were scraped in it.
+            sure: Whether one window is long enough to tell; else it takes two.
+
+        Returns:
+            Whether there were any.
+        """
         targets = [_target(each) for each in scraped]
-        for labels in self.known.keys() - seen:
-            if any(target.issubset(labels) for target in targets):
-                del self.known[labels]
+        lacking = {labels for labels in self.known.keys() - seen if any(target.issubset(labels) for target in targets)}
+        gone = lacking if sure else lacking & self.away
+        self.away.clear()
+        self.away.update(lacking)
+        for labels in gone:
+            del self.known[labels]
+        return bool(gone)
 
     def by_samples(self, api: Api, source: Source, begin: Decimal, finish: Decimal, found: Growth) -> None:
         """One window, sample by sample, with as long a time before it, in which a counter may have gone."""
@@ -230,20 +261,21 @@ class _State:
             if namespace not in self.alive:
                 self.alive[namespace] = time
                 found.began = time if found.began is None else min(found.began, time)
+        near = Decimal(_AWAY * source.interval) / 2
         scrapes = {_target(labels): [each.time for each in samples if each.value] for labels, samples in alive.items()}
-        restarted: set[Decimal] = set()
         for labels, samples in api.instant(f"{source.counters}[{span}s]", finish).items():
             times = next((times for target, times in scrapes.items() if target.issubset(labels)), list[Decimal]())
-            last = begin - span
+            last = finish - span
             for each in samples:
                 if each.time > begin:
-                    if bisect_right(times, last) < bisect_left(times, each.time) and self.known.pop(labels, _ZERO):
-                        restarted.add(each.time)
+                    away = bisect_right(times, last + near) < bisect_left(times, each.time - near)
+                    if away and self.known.pop(labels, _ZERO):
+                        found.restarts.add(finish)
                     if self._add(labels, each, found):
-                        restarted.add(each.time)
+                        found.restarts.add(finish)
                 last = each.time
-        if restarted:
-            found.restarts.append(min(restarted))
+            if last > begin and bisect_right(times, last + 2 * near) < len(times) and self.known.pop(labels, _ZERO):
+                found.restarts.add(finish)
 
     def by_ends(self, values: Mapping[Labels, Decimal], found: Growth) -> None:
         """One window in which nothing was reset: only the values at its end."""

@@ -231,8 +231,8 @@ def _about_records(settings: Settings, period: Period, grown: Growth) -> list[st
         notes.append(f"In {grown.thin} windows more than a tenth of the scrapes failed.")
     if grown.restarts:
         notes.append(
-            f"The limiter's counters were reset, seen in {len(grown.restarts)} windows, first by "
-            f"{_time(grown.restarts[0])}. All that was scraped is in the bill; at each restart up to "
+            f"The limiter's counters were reset, or its pod was replaced, in {len(grown.restarts)} windows, first by "
+            f"{_time(min(grown.restarts))}. All that was scraped is in the bill; at each restart up to "
             f"{settings.observability.interval} of usage may be missing, the time between two scrapes."
         )
     if grown.twice:

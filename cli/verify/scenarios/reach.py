@@ -63,7 +63,7 @@ SCENARIOS = (
         certificate,
         Phase.REACH,
         cases=_each_host,
-        hint="the certificate is of another name or authority (--ca names one), or has ended",
+        hint="the certificate is of another name or authority (--ca names one), has ended, or nothing there speaks TLS",
     ),
     Scenario(
         "gateway",
