@@ -248,4 +248,7 @@ def _count(text: str) -> int:
     match = _PARAMETERS.fullmatch(text.strip())
     if match is None:
         raise MaasError(f"--parameters {text}: not a number such as 8B, 494M or 8030261248.", code=Exit.USAGE)
-    return int(float(match[1]) * {"B": 1e9, "M": 1e6, "": 1}[match[2].upper()])
+    count = int(float(match[1]) * {"B": 1e9, "M": 1e6, "": 1}[match[2].upper()])
+    if count < 1:
+        raise MaasError(f"--parameters {text}: a model has some.", code=Exit.USAGE)
+    return count

@@ -93,26 +93,29 @@ def of_config(path: Path, parameters: int | None) -> Shape:
     if not isinstance(content, dict):
         raise MaasError(f"{path} is no config.json: it is not a mapping.", code=Exit.USAGE)
     whole = cast("dict[str, Any]", content)
-    config: dict[str, Any] = {**whole, **whole.get("text_config", {})}
+    config: dict[str, Any] = {**whole, **(text if isinstance(text := whole.get("text_config"), dict) else {})}
     if "kv_lora_rank" in config:
         message = f"{path}: this model keeps a compressed cache (kv_lora_rank), which the formula does not know."
         raise MaasError(message, code=Exit.USAGE)
-    try:
-        layers, heads, hidden = (
-            int(config[key]) for key in ("num_hidden_layers", "num_attention_heads", "hidden_size")
-        )
-        kv_heads = int(config.get("num_key_value_heads") or heads)
-        head_size = int(config.get("head_dim") or hidden // heads)
-        vocabulary = int(config["vocab_size"]) * (1 if config.get("tie_word_embeddings") else 2)
+
+    def figure(key: str) -> int:
+        value = config.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            message = f"{path} does not say {key}: a whole number above 0, and there is {json.dumps(value)}."
+            raise MaasError(message, code=Exit.USAGE)
+        return value
+
+    layers, heads, hidden = (figure(key) for key in ("num_hidden_layers", "num_attention_heads", "hidden_size"))
+    kv_heads = figure("num_key_value_heads") if config.get("num_key_value_heads") else heads
+    head_size = figure("head_dim") if config.get("head_dim") else hidden // heads
+    vocabulary = figure("vocab_size") * (1 if config.get("tie_word_embeddings") else 2)
+    if parameters is None:
+        if any(key in config for key in ("num_experts", "num_local_experts", "n_routed_experts")):
+            message = f"{path}: say --parameters too; those of experts are not counted from config.json."
+            raise MaasError(message, code=Exit.USAGE)
         attention = hidden * head_size * (2 * heads + 2 * kv_heads)
-        if parameters is None:
-            if any(key in config for key in ("num_experts", "num_local_experts", "n_routed_experts")):
-                message = f"{path}: say --parameters too; those of experts are not counted from config.json."
-                raise MaasError(message, code=Exit.USAGE)
-            each = attention + 3 * hidden * int(config["intermediate_size"]) + 2 * hidden
-            parameters = vocabulary * hidden + layers * each + hidden
-    except (KeyError, TypeError, ValueError) as error:
-        raise MaasError(f"{path} does not say {error}.", code=Exit.USAGE) from error
+        each = attention + 3 * hidden * figure("intermediate_size") + 2 * hidden
+        parameters = vocabulary * hidden + layers * each + hidden
     return Shape(parameters, vocabulary * hidden, layers, heads, kv_heads, head_size, hidden, _dtype(config))
 
 

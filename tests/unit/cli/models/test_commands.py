@@ -191,6 +191,32 @@ def test_the_estimate_refuses_figures_that_no_model_has(option: str, value: str,
     assert says in " ".join(out.split())
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"num_attention_heads": 0}, "does not say num_attention_heads: a whole number above 0, and there is 0"),
+        ({"num_hidden_layers": "many"}, 'num_hidden_layers: a whole number above 0, and there is "many"'),
+        ({"vocab_size": None}, "vocab_size: a whole number above 0, and there is null"),
+        ({"intermediate_size": True}, "intermediate_size"),
+    ],
+)
+def test_a_config_json_without_a_figure_is_told_by_its_key(
+    tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    good = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 8, "vocab_size": 9, "intermediate_size": 4}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(good | {"text_config": None}))
+    assert _run("estimate", "--config", str(path))[0] == Exit.OK
+    path.write_text(json.dumps(good | change))
+    code, out = _run("estimate", "--config", str(path))
+    assert code == Exit.USAGE
+    assert says in " ".join(out.split())
+
+
+def test_no_parameters_are_no_model() -> None:
+    assert _run("estimate", "--source", "hf://Qwen/Qwen3-8B", "--parameters", "0B")[0] == Exit.USAGE
+
+
 def test_the_estimate_says_what_all_parts_come_to_where_no_kinds_of_nodes_are_named() -> None:
     code, out = _run("estimate", "qwen3", "--stack", "ocp")
     assert code == Exit.OK
