@@ -92,13 +92,17 @@ class KindCluster:
         """A cluster by name, whether it is there or not; ports that are not given are as they were, or 80 and 443.
 
         Raises:
-            MaasError: The name is none that kind would take, or that could be a folder.
+            MaasError: The name is none that kind would take, or that could be a folder; or one port is for both.
         """
         if not _NAME.match(name):
             raise MaasError(f"{name!r} is no name for a kind cluster: a-z, 0-9 and '-' make one.", code=Exit.USAGE)
         folder = home() / "kind" / name
         known = _known_ports(folder / "kind.yaml")
-        return cls(name, Ports(http_port or known["http"], https_port or known["https"]), folder)
+        ports = Ports(http_port or known["http"], https_port or known["https"])
+        if ports.http == ports.https:
+            message = f"HTTP and HTTPS need a port each, and both are {ports.http}: say --http-port or --https-port."
+            raise MaasError(message, code=Exit.USAGE)
+        return cls(name, ports, folder)
 
     @property
     def config(self) -> Path:

@@ -253,6 +253,13 @@ def test_a_name_that_could_leave_our_folder_is_refused(name: str) -> None:
         KindCluster.open(name)
 
 
+@pytest.mark.parametrize("ports", [(8443, 8443), (443, None), (None, 80)])
+def test_one_port_for_http_and_https_is_refused_before_an_engine_is_asked(ports: tuple[int | None, int | None]) -> None:
+    with pytest.raises(MaasError, match=r"need a port each.*--http-port") as refused:
+        KindCluster.open("never-made", *ports)
+    assert refused.value.code is Exit.USAGE
+
+
 def test_a_refused_configuration_makes_no_cluster(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     machine.install("kind", "docker")
     monkeypatch.setattr("cli.kind.DOMAIN", "not a domain")
