@@ -3,16 +3,15 @@
 import asyncio
 import base64
 import re
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import httpx
 
+from cli.addresses import address, trusting
 from cli.exits import Exit, MaasError
 from cli.models.catalogue import load
 from cli.stackfile import SANDBOX, mapping
@@ -81,27 +80,13 @@ def get(wanted: Wanted, tell: Callable[[str, str], None]) -> Given:
     client = Client(wanted.client or next(iter(issuer.clients), ""), wanted.client_secret)
     if not client.id:
         raise MaasError("Which application asks? Say --client-id.", code=Exit.USAGE)
-    _require_address(wanted.reach)
-    with httpx.Client(timeout=wanted.timeout, verify=_trusted(wanted.ca), follow_redirects=False) as http:
+    if wanted.reach:
+        address("--reach", wanted.reach)
+    trusted = trusting("--ca", wanted.ca) if wanted.ca else True
+    with httpx.Client(timeout=wanted.timeout, verify=trusted, follow_redirects=False) as http:
         provider = Provider.discover(issuer.issuer_url, http, wanted.reach)
         token = _token(settings, name, provider, client, wanted, tell)
     return judged(token, name, issuer, settings, time.time())
-
-
-def _require_address(reach: str) -> None:
-    parts = urlsplit(reach)
-    if reach and (parts.scheme not in {"http", "https"} or not parts.netloc):
-        raise MaasError(f"--reach {reach}: no http:// or https:// address.", code=Exit.USAGE)
-
-
-def _trusted(ca: Path | None) -> ssl.SSLContext | bool:
-    """What a provider's certificate has to come from: the authorities of a file, or those of the system."""
-    if ca is None:
-        return True
-    try:
-        return ssl.create_default_context(cadata=ca.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # SSLError is one of the first, an encoding that is none of the second
-        raise MaasError(f"{ca}: no certificates to be read (PEM).", code=Exit.USAGE) from None
 
 
 def _token(  # noqa: PLR0913, PLR0917 - what a token is made of
