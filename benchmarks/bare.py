@@ -21,7 +21,7 @@ _PROJECT = "name: bare\nruntime: python\n"
 
 def record_objects(file: Path) -> None:
     """Write down what the program registers: its custom resources, in an order in which they can be made."""
-    from cli.recorder import record, stack_config  # noqa: PLC0415 - not for the floor itself
+    from cli.program.recorder import record, stack_config  # noqa: PLC0415 - not for the floor itself
 
     recording = record("sandbox", *stack_config("sandbox"))
     known = {each.urn: each for each in recording.resources}
@@ -65,7 +65,7 @@ def record_objects(file: Path) -> None:
 
 def operate(operation: str, objects: Path, folder: Path) -> None:
     """One operation of the engine on the bare program."""
-    from cli.engine import Engine, Session  # noqa: PLC0415 - nothing of it is needed to record
+    from cli.deploy.engine import Engine, Session  # noqa: PLC0415 - nothing of it is needed to record
     from sandbox.provider import serve  # noqa: PLC0415
 
     environment: dict[str, str] = json.loads((folder / "environment.json").read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ import psutil
 
 from cli.load import drive
 from cli.load.figures import quantile
-from cli.recorder import record, stack_config
+from cli.program.recorder import record, stack_config
 from sandbox.gateway.backends import Backends
 from sandbox.gateway.gates import Gates
 from sandbox.gateway.journal import TRACED, Journal

@@ -28,7 +28,7 @@ from typing import Any
 
 from benchmarks.gateway import key_of, objects
 from cli.paths import ROOT
-from cli.recorder import record, stack_config
+from cli.program.recorder import record, stack_config
 from enforcement.counters import Counters
 from enforcement.request import Request
 from sandbox.gateway.gates import Gates
@@ -81,7 +81,7 @@ class Profile:
 def start() -> Profile:
     """The modules that `./maas preview` loads, with those of the program; in seconds."""
     program = [f"components.{path.stem}" for path in sorted((ROOT / "components").iterdir()) if path.stem[0] != "_"]
-    script = f"import gc; gc.set_threshold(50_000); import cli.app, cli.operations, {', '.join(program)}"
+    script = f"import gc; gc.set_threshold(50_000); import cli.app, cli.deploy.operations, {', '.join(program)}"
     command = [sys.executable, "-X", "importtime", "-c", script]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - our own words
     return Profile("the modules that a command loads", dict(imports(done.stderr)))
@@ -107,7 +107,7 @@ def program() -> Profile:
     config |= {"maas:users": json.dumps(users), "maas:apiKeys": json.dumps(keys)}
     secrets = frozenset({*secrets, "maas:apiKeys"})
     record("sandbox", *stack_config("sandbox"))  # the modules are loaded
-    found = sampled(lambda: record("sandbox", config, secrets), "recorder", "cli.recorder._record")
+    found = sampled(lambda: record("sandbox", config, secrets), "recorder", "cli.program.recorder._record")
     return Profile("the program registers 1,000 users", found)
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cli.urns import label
+from cli.program.urns import label
 
 _WORTH_TELLING = 0.5
 

@@ -12,7 +12,7 @@ import yaml
 from benchmarks.measure import Measured, run
 from benchmarks.tree import Tree
 from cli.console import Console
-from cli.target import of_sandbox
+from cli.deploy.target import of_sandbox
 from sandbox.instance import Sandbox
 from sandbox.toolbox import find
 from sandbox.tools.declarations import TOOLS

@@ -12,8 +12,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from cli.tracker import Layer, Tracker
-from cli.urns import label
+from cli.deploy.tracker import Layer, Tracker
+from cli.program.urns import label
 from sandbox.progress import Step
 
 _PLAIN_WIDTH = 120

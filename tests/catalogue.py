@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from cli.recorder import Object, Recording, record, stack_config
+from cli.program.recorder import Object, Recording, record, stack_config
 
 STACK = "sandbox"
 _TOKEN = "not-a-real-token"  # noqa: S105 - for tests

@@ -27,7 +27,7 @@ NOT_RUN: tuple[tuple[str, str], ...] = (
     (r"^\./maas (chat|sandbox usage|preview|refresh|up|down)( |$)", "as in the tutorial of the sandbox, which is run"),
     (r"^export KUBECONFIG=|^kubectl get gateway,httproute", "as in the tutorial of the sandbox, which is run"),
     (r"^\./maas verify(?! --list)", "the stack's cluster; tests/sandbox/test_verify.py does it on a sandbox"),
-    (r"\./maas connect ", "a user of the reader's; tests/unit/cli/test_connect.py runs the snippets themselves"),
+    (r"\./maas connect ", "a user of the reader's; tests/unit/cli/service/test_connect.py runs the snippets"),
     (r"^\./maas load ", "the stack's cluster; tests/unit/cli/load does it on a gateway of its own"),
     (r"\./maas kind ", "Docker and kind"),
     (r"\bpulumi ", "Pulumi's own command line, a backend and a cluster"),

@@ -1,6 +1,6 @@
 """The Secrets that hold API keys, by user: their names change with what they say of the user."""
 
-from cli.stackfile import stack_config
+from cli.stacks.stackfile import stack_config
 from components.identity import key_names
 from config.settings import Settings
 from config.source import parsed

@@ -8,7 +8,7 @@ from typing import Any
 from cli.diff.snapshot import Snapshot
 from cli.diff.worker import of_values, versions
 from cli.paths import ROOT
-from cli.stackfile import stack_config
+from cli.stacks.stackfile import stack_config
 
 Edit = Callable[[dict[str, Any]], None]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from cli.recorder import Recording, record, stack_config
+from cli.program.recorder import Recording, record, stack_config
 from tests.catalogue import ENTRIES, configured
 from tests.unit.components.sources import EVERY_SOURCE
 

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cli.bill.statement import source_of
-from cli.calls import Way
-from cli.recorder import Recording, record, stack_config
+from cli.program.recorder import Recording, record, stack_config
+from cli.service.calls import Way
 from cli.verify.client import Client, Spent
 from cli.verify.facts import Facts
 from cli.verify.meter import PageMeter

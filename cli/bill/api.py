@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from cli.addresses import address, trusting
 from cli.exits import Exit, MaasError
-from cli.stackfile import mapping
+from cli.service.addresses import address, trusting
+from cli.stacks.stackfile import mapping
 from config.platform import Profile
 from config.settings import Settings
 from sandbox.kubeconfig import Connection, KubeconfigError

@@ -24,10 +24,10 @@ from cli.bill.statement import (
     source_of,
     statement,
 )
+from cli.deploy.target import ambient_kubeconfig
 from cli.exits import Exit, MaasError
 from cli.models.catalogue import load
-from cli.stackfile import SANDBOX
-from cli.target import ambient_kubeconfig
+from cli.stacks.stackfile import SANDBOX
 from config.settings import Settings
 from sandbox.instance import Sandbox
 

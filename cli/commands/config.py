@@ -24,7 +24,7 @@ def config_migrate(
     """Rewrite a stack file of an older version for this one, and show what changes. Comments and all else stay."""
 
     def work() -> None:
-        from cli.migrate import migrate  # noqa: PLC0415
+        from cli.stacks.migrate import migrate  # noqa: PLC0415
 
         diff = migrate(stack, dry_run=dry_run)
         if json_:

@@ -36,7 +36,7 @@ def up(  # noqa: PLR0913 - its options
     yes: Yes = False,
 ) -> None:
     """Deploy a stack. The sandbox is started first; from nothing that takes minutes once, for its tools."""
-    from cli.operations import Command  # noqa: PLC0415
+    from cli.deploy.operations import Command  # noqa: PLC0415
 
     options = operation_options(stack, name, provider, stand_in=stand_in, as_json=json_, yes=yes)
     end(Command(replace(options, backups=backups), open_console()).up())
@@ -56,7 +56,7 @@ def preview(  # noqa: PLR0913 - its options
     json_: Json = False,
 ) -> None:
     """Show what `up` would change, object by object and field by field."""
-    from cli.operations import Command  # noqa: PLC0415
+    from cli.deploy.operations import Command  # noqa: PLC0415
 
     command = Command(operation_options(stack, name, provider, stand_in=stand_in, as_json=json_), open_console())
     end(command.preview(expect_no_changes=expect_no_changes, with_policies=with_policies))
@@ -77,7 +77,7 @@ def refresh(  # noqa: PLR0913 - its options
 
     With --expect-no-changes nothing is remembered, so that asking twice gives the same answer.
     """
-    from cli.operations import Command  # noqa: PLC0415
+    from cli.deploy.operations import Command  # noqa: PLC0415
 
     command = Command(operation_options(stack, name, provider, stand_in=stand_in, as_json=json_), open_console())
     end(command.refresh(expect_no_changes=expect_no_changes, preview_only=preview_only))
@@ -95,7 +95,7 @@ def destroy(  # noqa: PLR0913 - its options
     yes: Yes = False,
 ) -> None:
     """Delete all that a stack has on its cluster; a sandbox keeps running (`down` stops it, too)."""
-    from cli.operations import Command  # noqa: PLC0415
+    from cli.deploy.operations import Command  # noqa: PLC0415
 
     options = operation_options(stack, name, provider, stand_in=stand_in, as_json=json_, yes=yes)
     end(Command(replace(options, backups=backups), open_console()).destroy())
@@ -104,6 +104,6 @@ def destroy(  # noqa: PLR0913 - its options
 @app.command(epilog=HELP)
 def down(name: Name = "sandbox", provider: ProviderName = "auto", *, json_: Json = False) -> None:
     """Destroy the sandbox's stack and stop the sandbox. Nothing stays but the tools in the cache."""
-    from cli.operations import Command  # noqa: PLC0415
+    from cli.deploy.operations import Command  # noqa: PLC0415
 
     end(Command(operation_options("sandbox", name, provider, as_json=json_), open_console()).down())

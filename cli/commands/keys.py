@@ -246,8 +246,8 @@ def _opened(stack: str, name: str) -> Generator["Store"]:
 
 
 def _made(made: "Book", what: str, stack: str, name: str, *, show: bool, as_json: bool) -> None:  # noqa: PLR0913
+    from cli.deploy.target import words_for  # noqa: PLC0415
     from cli.keys.book import fingerprint  # noqa: PLC0415
-    from cli.target import words_for  # noqa: PLC0415
 
     users: dict[str, dict[str, str | None]] = {}
     for user, (key, *older) in made.items():
@@ -270,7 +270,7 @@ def _made(made: "Book", what: str, stack: str, name: str, *, show: bool, as_json
 
 
 def _next(stack: str, name: str) -> None:
-    from cli.target import words_for  # noqa: PLC0415
+    from cli.deploy.target import words_for  # noqa: PLC0415
 
     typer.echo(f"On the cluster after: ./maas up{words_for(stack, name)}")
 

@@ -29,8 +29,8 @@ def kind_up(
     """Create a kind cluster, unless it is there, and deploy the dev stack on it."""
 
     def work() -> None:
-        from cli.kind import STACK, KindCluster  # noqa: PLC0415
-        from cli.operations import Command, Options  # noqa: PLC0415
+        from cli.deploy.kind import STACK, KindCluster  # noqa: PLC0415
+        from cli.deploy.operations import Command, Options  # noqa: PLC0415
 
         cluster = KindCluster.open(name, http_port, https_port)
         # The cluster is ours alone: nobody has to be asked.
@@ -44,7 +44,7 @@ def kind_down(name: KindName = "maas") -> None:
     """Delete the kind cluster with all that is on it, and forget its state."""
 
     def work() -> None:
-        from cli.kind import KindCluster  # noqa: PLC0415
+        from cli.deploy.kind import KindCluster  # noqa: PLC0415
 
         KindCluster.open(name).delete(open_console())
         typer.echo(f"kind cluster {name} is gone.")
@@ -57,7 +57,7 @@ def kind_status(name: KindName = "maas", *, json_: Json = False) -> None:
     """Say whether the kind cluster is there, and how to reach it."""
 
     def work() -> None:
-        from cli.kind import KindCluster  # noqa: PLC0415
+        from cli.deploy.kind import KindCluster  # noqa: PLC0415
 
         status = KindCluster.open(name).status()
         if json_:

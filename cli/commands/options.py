@@ -8,7 +8,7 @@ from cli.exits import Exit
 
 if TYPE_CHECKING:
     from cli.console import Console
-    from cli.operations import Options
+    from cli.deploy.operations import Options
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack: the middle of Pulumi.<stack>.yaml.")]
 Name = Annotated[str, typer.Option("--name", help="Which sandbox; several can live side by side.")]
@@ -41,8 +41,8 @@ def operation_options(  # noqa: PLR0913 - what the commands have in common
     Raises:
         typer.BadParameter: There is no such provider.
     """
-    from cli.operations import Options  # noqa: PLC0415
-    from cli.provider import Choice  # noqa: PLC0415
+    from cli.deploy.operations import Options  # noqa: PLC0415
+    from cli.deploy.provider import Choice  # noqa: PLC0415
 
     try:
         choice = Choice.STAND_IN if stand_in else Choice(provider)

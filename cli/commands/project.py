@@ -97,7 +97,7 @@ def check(
     """
 
     def work() -> None:
-        from cli.checks import Tier, run  # noqa: PLC0415
+        from cli.project.checks import Tier, run  # noqa: PLC0415
 
         if tier and tier not in set(Tier):
             raise MaasError(f"--tier {tier}: allowed are {', '.join(Tier)}", code=Exit.USAGE)

@@ -22,8 +22,8 @@ def render(
     json_: Json = False,
 ) -> None:
     """Write each object that a stack would deploy as a YAML file, secrets redacted. Needs no engine and no cluster."""
-    from cli import render as files  # noqa: PLC0415
-    from cli.operations import Command, Options  # noqa: PLC0415
+    from cli.deploy.operations import Command, Options  # noqa: PLC0415
+    from cli.program import render as files  # noqa: PLC0415
 
     folder = of_user(out)
 
@@ -79,8 +79,8 @@ def graph(
     """Draw what a stack registers and what waits for what. Needs no engine and no cluster."""
 
     def work() -> None:
-        from cli.graph import Format, drawn  # noqa: PLC0415
-        from cli.operations import Command, Options  # noqa: PLC0415
+        from cli.deploy.operations import Command, Options  # noqa: PLC0415
+        from cli.program.graph import Format, drawn  # noqa: PLC0415
 
         if format_ not in set(Format):
             raise typer.BadParameter(f"{format_!r} is none of {', '.join(Format)}", param_hint="--format")
@@ -101,7 +101,7 @@ def sbom(
     """
 
     def work() -> None:
-        from cli.operations import Command, Options  # noqa: PLC0415
+        from cli.deploy.operations import Command, Options  # noqa: PLC0415
         from cli.sbom.command import made  # noqa: PLC0415
 
         console = open_console()
@@ -135,8 +135,8 @@ def policy(
     """
 
     def work() -> None:
-        from cli import policies  # noqa: PLC0415
-        from cli.operations import Command, Options  # noqa: PLC0415
+        from cli.deploy.operations import Command, Options  # noqa: PLC0415
+        from cli.program import policies  # noqa: PLC0415
 
         if install:
             policies.install()

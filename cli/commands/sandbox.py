@@ -123,8 +123,8 @@ def sandbox_env(
     """Print variables for OpenAI clients, with a key, for `eval "$(./maas sandbox env)"`."""
 
     def work() -> None:
-        from cli.calls import Service  # noqa: PLC0415
-        from cli.connect import Wish, connect, environment  # noqa: PLC0415
+        from cli.service.calls import Service  # noqa: PLC0415
+        from cli.service.connect import Wish, connect, environment  # noqa: PLC0415
 
         users = Service.of("sandbox", name).users()
         if not user and not users:
@@ -140,8 +140,8 @@ def sandbox_usage(name: Name = "sandbox", *, json_: Json = False) -> None:
     """Show the counters that run now: who has used how much of which limit."""
 
     def work() -> None:
-        from cli.calls import Service  # noqa: PLC0415
-        from cli.summary import show, usage  # noqa: PLC0415
+        from cli.deploy.summary import show, usage  # noqa: PLC0415
+        from cli.service.calls import Service  # noqa: PLC0415
 
         counters = Service.of("sandbox", name).admin("/counters")
         if counters is None:

@@ -30,8 +30,8 @@ def chat(  # noqa: PLR0913 - its options
     """
 
     def work() -> None:
-        from cli import chat as talk  # noqa: PLC0415
-        from cli.calls import Service  # noqa: PLC0415
+        from cli.service import chat as talk  # noqa: PLC0415
+        from cli.service.calls import Service  # noqa: PLC0415
 
         console = open_console()
         begun = talk.begin(Service.of(stack, name), console, user=user, model=model, most=most)
@@ -143,7 +143,7 @@ def connect(  # noqa: PLR0913, PLR0917 - its options
     """
 
     def work() -> None:
-        from cli.connect import Format, Wish, connect, shown  # noqa: PLC0415
+        from cli.service.connect import Format, Wish, connect, shown  # noqa: PLC0415
 
         if format_ not in set(Format):
             raise typer.BadParameter(f"{format_!r} is none of {', '.join(Format)}", param_hint="--format")
@@ -275,8 +275,8 @@ def hosts(
     """Print a hosts-file line for each model of a stack, for a gateway that DNS does not know yet."""
 
     def work() -> None:
-        from cli.hosts import advice, checked_address, hosts_lines  # noqa: PLC0415
-        from cli.operations import Command, Options  # noqa: PLC0415
+        from cli.deploy.operations import Command, Options  # noqa: PLC0415
+        from cli.service.hosts import advice, checked_address, hosts_lines  # noqa: PLC0415
 
         console, where = open_console(), checked_address(address)
         outputs = Command(Options(stack=stack, json=json_), console).check().outputs

@@ -26,7 +26,7 @@ def stack_list(
     """
 
     def work() -> None:
-        from cli import stacks  # noqa: PLC0415
+        from cli.stacks import command as stacks  # noqa: PLC0415
 
         if refresh:
             for problem in stacks.look(stacks.rows(), _compare):
@@ -41,7 +41,7 @@ def stack_list(
 
 
 def _compare(stack: str) -> None:
-    from cli.operations import Command  # noqa: PLC0415
+    from cli.deploy.operations import Command  # noqa: PLC0415
 
     console = open_console()
     console.out = console.err  # the table alone is the result
@@ -62,7 +62,7 @@ def stack_new(
     """Make the file of a stack for another cluster: a copy with its own domain and context, and no secrets."""
 
     def work() -> None:
-        from cli import stacks  # noqa: PLC0415
+        from cli.stacks import command as stacks  # noqa: PLC0415
 
         wanted = context
         if wanted is None:

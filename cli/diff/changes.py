@@ -7,7 +7,7 @@ from typing import cast
 
 from cli.diff.fields import ABSENT, Field, changed_fields
 from cli.diff.snapshot import Item, Snapshot
-from cli.urns import STACK_TYPE
+from cli.program.urns import STACK_TYPE
 from sandbox.provider.replacement import forces_replacement, immutable_fields
 
 _PROVIDER = "pulumi:providers:kubernetes"

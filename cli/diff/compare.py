@@ -10,7 +10,7 @@ from cli.diff.changes import Action, Change, changes, counts
 from cli.diff.meaning import meaning, said
 from cli.diff.snapshot import Item, Snapshot
 from cli.diff.words import count
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 from policy.rules.resource import entries
 
 _WHAT_GOES = {

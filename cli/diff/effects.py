@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from cli.diff.changes import Action, Change
 from cli.diff.snapshot import Item, Snapshot
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 from config.figures import is_reached
 from enforcement.limits import window_seconds
 

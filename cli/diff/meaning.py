@@ -7,7 +7,7 @@ from typing import Any, cast
 from cli.diff.fields import ABSENT, Field, changed_fields
 from cli.diff.snapshot import Snapshot
 from cli.diff.words import count, figure, models_of, names, rate, rates_of, value_of
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 
 _LIMITS = (("requests", "requests"), ("tokens", "tokens"))
 _ONE_BY_ONE = 10

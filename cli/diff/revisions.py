@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from cli import elsewhere
 from cli.diff.snapshot import Snapshot
 from cli.exits import Exit, MaasError
 from cli.paths import ROOT
-from cli.stackfile import stack_names
+from cli.program import elsewhere
+from cli.stacks.stackfile import stack_names
 
 _DECIDING_PACKAGES = ("pulumi", "pulumi-kubernetes", "pydantic", "pyyaml")
 """The packages whose version may change what a program registers."""

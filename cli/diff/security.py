@@ -8,7 +8,7 @@ from cli.diff.fields import ABSENT, Field, changed_fields
 from cli.diff.meaning import renamed_tiers
 from cli.diff.snapshot import Item, Snapshot
 from cli.diff.words import count, figure, models_of, names, rate, rates_of, value_of
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 from enforcement.limits import window_seconds
 from policy.rules.levels import RULES, Level, level_of
 

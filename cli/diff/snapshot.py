@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 
 _PERIODS = {"1s": "a second", "1m": "a minute", "60s": "a minute", "1h": "an hour", "60m": "an hour", "24h": "a day"}
 _MOST_NAMES = 5

@@ -18,12 +18,12 @@ from typing import Any, cast
 import pulumi
 from pydantic import BaseModel, RootModel, SecretStr
 
-from cli import redact
-from cli.elsewhere import step_into
 from cli.exits import MaasError
-from cli.policies import of_recording
-from cli.recorder import Recording, RecordingError, Resource, record
-from cli.stackfile import full_keys, read, stack_config, stack_file, with_shared
+from cli.program import redact
+from cli.program.elsewhere import step_into
+from cli.program.policies import of_recording
+from cli.program.recorder import Recording, RecordingError, Resource, record
+from cli.stacks.stackfile import full_keys, read, stack_config, stack_file, with_shared
 from policy.rules import Violation, check
 
 _SECRET_SETTINGS = {"apiKeys"}

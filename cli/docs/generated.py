@@ -8,8 +8,8 @@ from cli.paths import ROOT
 
 
 def _layers() -> str:
-    from cli.graph import Format, drawn  # noqa: PLC0415 - loads the engine's SDK
-    from cli.recorder import record, stack_config  # noqa: PLC0415
+    from cli.program.graph import Format, drawn  # noqa: PLC0415 - loads the engine's SDK
+    from cli.program.recorder import record, stack_config  # noqa: PLC0415
 
     return drawn(record("ocp", *stack_config("ocp")), Format.SVG, objects=False)
 

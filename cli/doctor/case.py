@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from cli.doctor.snapshot import Kind, Listing, Manifest, Snapshot
-from cli.recorder import Object
+from cli.program.recorder import Object
 from components.housekeeping.cluster_steps import MONITORING_NAMESPACE
 from components.kserve import CONFIG_MAP
 from components.layer import STACK_LABEL

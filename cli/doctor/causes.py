@@ -25,7 +25,7 @@ from cli.doctor.checks.cluster import OPERATOR_OF_GROUP
 from cli.doctor.checks.kuadrant import POLICIES, rival_policies
 from cli.doctor.checks.operators import DEPLOYMENTS
 from cli.doctor.snapshot import CRD, Kind, crd_name
-from cli.recorder import Object
+from cli.program.recorder import Object
 from components.identity import key_labels
 from components.models import service_of
 from sandbox.kube import reference

@@ -9,6 +9,7 @@ import pulumi
 import typer
 
 from cli.console import Console
+from cli.deploy.target import ambient_kubeconfig
 from cli.doctor import report
 from cli.doctor.case import Case, listings
 from cli.doctor.causes import causes
@@ -17,9 +18,8 @@ from cli.doctor.findings import Finding, Level, settle
 from cli.doctor.snapshot import Snapshot, fetch
 from cli.exits import Exit, MaasError
 from cli.paths import ROOT
-from cli.recorder import Object, RecordingError, record
-from cli.stackfile import SANDBOX, stack_config
-from cli.target import ambient_kubeconfig
+from cli.program.recorder import Object, RecordingError, record
+from cli.stacks.stackfile import SANDBOX, stack_config
 from config.problems import ConfigError
 from config.settings import Settings
 from config.source import load

@@ -18,7 +18,7 @@ from joserfc.jwk import OctKey
 
 from cli.exits import Exit, MaasError
 from cli.keys.book import Book
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 from components.identity import (
     COST_CENTRE_ANNOTATION,
     EXPIRES_ANNOTATION,

@@ -14,15 +14,16 @@ from typing import Any, cast
 
 from pulumi.automation.errors import CommandError
 
-from cli import composed
-from cli.engine import Engine, Session
+from cli.deploy import composed
+from cli.deploy.engine import Engine, Session
+from cli.deploy.lock import held
+from cli.deploy.recovery import recover
+from cli.deploy.target import Target, of_sandbox, of_stack, words_for
 from cli.exits import Exit, MaasError
 from cli.keys.book import Book, dumped, loaded, new_key
-from cli.lock import held
 from cli.models.edit import with_entries, with_root_keys, with_setting
 from cli.paths import ROOT
-from cli.recovery import recover
-from cli.stackfile import (
+from cli.stacks.stackfile import (
     API_KEYS,
     PROJECT_FILE,
     SANDBOX,
@@ -35,7 +36,6 @@ from cli.stackfile import (
     users_of,
     with_shared,
 )
-from cli.target import Target, of_sandbox, of_stack, words_for
 from config.problems import ConfigError
 from config.settings import NAMESPACE, Settings
 from config.shared import FOLDER

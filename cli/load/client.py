@@ -11,11 +11,11 @@ from typing import Any, cast
 
 import aiohttp
 
-from cli.calls import CHAT, STREAM_END, Way, chat_body, data_of, event_of
 from cli.load.drive import AT_ONCE
 from cli.load.figures import Outcome
 from cli.load.plan import words
-from cli.stackfile import mapping
+from cli.service.calls import CHAT, STREAM_END, Way, chat_body, data_of, event_of
+from cli.stacks.stackfile import mapping
 from simulation.traffic import Ask
 
 LONGEST_ANSWER = 16 * 1024 * 1024

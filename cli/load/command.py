@@ -15,8 +15,6 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console as RichConsole
 
-from cli.addresses import address
-from cli.calls import Service, Way, given_key, way_of
 from cli.console import Console
 from cli.exits import Exit, MaasError
 from cli.load.client import Caller, session
@@ -24,8 +22,10 @@ from cli.load.drive import open_loop
 from cli.load.figures import Figures, Outcome, by_tier
 from cli.load.plan import Budget, Plan, known, planned
 from cli.load.report import shown
+from cli.service.addresses import address
+from cli.service.calls import Service, Way, given_key, way_of
 from cli.simulate.source import Source
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 from sandbox.progress import Step
 from simulation.traffic import Ask, TrafficError
 

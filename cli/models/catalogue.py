@@ -12,7 +12,7 @@ import yaml
 from cli.exits import Exit, MaasError
 from cli.models.edit import difference, with_model, without_model
 from cli.paths import ROOT
-from cli.stackfile import PROJECT_FILE, mapping, stack_config, stack_file
+from cli.stacks.stackfile import PROJECT_FILE, mapping, stack_config, stack_file
 from components.exports import exports
 from config.models import PROFILES
 from config.problems import ConfigError

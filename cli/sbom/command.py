@@ -3,7 +3,7 @@
 import tomllib
 
 from cli.paths import ROOT
-from cli.recorder import Recording
+from cli.program.recorder import Recording
 from cli.sbom.bom import document
 from cli.sbom.inventory import inventory, unpinned
 

@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from cli.paths import ROOT
-from cli.recorder import Recording, Resource
+from cli.program.recorder import Recording, Resource
 from cli.sbom.licences import licence_of
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 from policy.rules import resource as rules
 from policy.rules.pods import images
 from sandbox.tools.declarations import TOOLS, TOOLS_FOLDER, Family

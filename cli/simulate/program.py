@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from cli.elsewhere import step_into
 from cli.paths import ROOT
-from cli.recorder import record
-from cli.stackfile import placeholder, stack_config
+from cli.program.elsewhere import step_into
+from cli.program.recorder import record
+from cli.stacks.stackfile import placeholder, stack_config
 
 USERS, KEYS, IDENTITY = "maas:users", "maas:apiKeys", "maas:identity"
 

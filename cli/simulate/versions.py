@@ -8,9 +8,9 @@ from typing import Any
 import pulumi
 import yaml
 
-from cli import elsewhere
 from cli.diff.revisions import exported
 from cli.exits import Exit, MaasError
+from cli.program import elsewhere
 from cli.simulate import program
 from enforcement.semantics import Semantics
 from simulation.service import Service

@@ -3,11 +3,11 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from cli.deploy.recovery import Backend
+from cli.deploy.target import Target
 from cli.exits import MaasError
-from cli.recovery import Backend
 from cli.state.backups import Backup, Backups
 from cli.state.deployment import resources
-from cli.target import Target
 from sandbox.progress import Reporter
 
 

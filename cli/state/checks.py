@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.deploy.recovery import Backend
+from cli.deploy.target import Target
 from cli.exits import MaasError
-from cli.recovery import Backend
 from cli.state import passphrase
 from cli.state.backups import Backups, load
 from cli.state.deployment import Export, faults, pending, resources, salt
-from cli.target import Target
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 _OTHERS = 0o077

@@ -7,20 +7,20 @@ from pathlib import Path
 from pulumi.automation import Deployment
 from pulumi.automation.errors import CommandError
 
-from cli import recovery
-from cli.composed import forget
-from cli.engine import Engine, Session
+from cli.deploy import recovery
+from cli.deploy.composed import forget
+from cli.deploy.engine import Engine, Session
+from cli.deploy.kind import KindCluster
+from cli.deploy.lock import held
+from cli.deploy.target import Target, of_sandbox, of_stack
 from cli.exits import Exit, MaasError
-from cli.kind import KindCluster
-from cli.lock import held
 from cli.paths import ROOT
-from cli.stackfile import SANDBOX, stack_file
-from cli.stacks import still_secret, without_secrets
+from cli.stacks.command import still_secret, without_secrets
+from cli.stacks.stackfile import SANDBOX, stack_file
 from cli.state import checks
 from cli.state.backups import MANUAL, Backup, Backups, load, write
 from cli.state.checks import Finding
 from cli.state.deployment import Export
-from cli.target import Target, of_sandbox, of_stack
 from sandbox.instance import Sandbox, home_folder
 from sandbox.progress import Reporter
 from sandbox.toolbox import find

@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from cli.stackfile import mapping
-from cli.urns import STACK_TYPE
+from cli.program.urns import STACK_TYPE
+from cli.stacks.stackfile import mapping
 
 Export = dict[str, Any]
 """`{"version": ..., "deployment": {...}}`; secrets are encrypted in it."""

@@ -11,11 +11,11 @@ from typing import Any, cast
 
 import httpx
 
-from cli.addresses import address, trusting
+from cli.deploy.target import ambient_kubeconfig
 from cli.exits import Exit, MaasError
 from cli.models.catalogue import load
-from cli.stackfile import SANDBOX, mapping
-from cli.target import ambient_kubeconfig
+from cli.service.addresses import address, trusting
+from cli.stacks.stackfile import SANDBOX, mapping
 from cli.token.provider import Claims, Client, Provider, claims
 from components.keycloak import PASSWORD, user_secret
 from components.policies.identities import TOKEN_USER

@@ -5,7 +5,7 @@ from typing import Any
 
 from cli.doctor.findings import Finding, Level
 from cli.exits import MaasError
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 from cli.verify.scenario import Outcome, Result
 
 _NEAR: Mapping[str, tuple[str, ...]] = {

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from cli.calls import STREAM_END, Way, data_of
-from cli.stackfile import mapping
+from cli.service.calls import STREAM_END, Way, data_of
+from cli.stacks.stackfile import mapping
 from cli.verify.facts import error_code
 
 CHAT, COMPLETIONS, EMBEDDINGS, MODELS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models"

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import typer
 
-from cli.addresses import address, trusting
 from cli.bill.command import find_api
 from cli.bill.statement import source_of
-from cli.calls import Service, given_key
 from cli.console import Console
+from cli.deploy.target import ambient_kubeconfig
 from cli.doctor.command import examine, program
 from cli.doctor.findings import Finding
 from cli.exits import Exit, MaasError
-from cli.recorder import Object
-from cli.stackfile import SANDBOX
-from cli.target import ambient_kubeconfig
+from cli.program.recorder import Object
+from cli.service.addresses import address, trusting
+from cli.service.calls import Service, given_key
+from cli.stacks.stackfile import SANDBOX
 from cli.verify.causes import Examine, Explain, explain
 from cli.verify.client import Caller, Client, Spent
 from cli.verify.facts import Facts

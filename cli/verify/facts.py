@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 from components.policies.refusals import error_body, refusals
 from config.settings import Settings
 from config.tiers import ModelLimits, Tier

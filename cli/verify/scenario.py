@@ -11,9 +11,9 @@ from enum import Enum, IntEnum, StrEnum
 from typing import Any, Protocol
 
 from cli.bill.counters import Growth
-from cli.calls import Way
 from cli.doctor.snapshot import Manifest
-from cli.recorder import Object
+from cli.program.recorder import Object
+from cli.service.calls import Way
 from cli.verify.client import CHAT, MODELS, NOBODY, Caller, Client, Reply, Spent
 from cli.verify.facts import TOKENS_AT_ONCE, Facts
 from config.values import Rate

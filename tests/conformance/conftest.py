@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from cli.build_operators import CONFORMANCE_TOOLS
+from cli.project.build_operators import CONFORMANCE_TOOLS
 from sandbox.toolbox import cached_path
 from sandbox.tools.declarations import TOOLS
 from tests.conformance.stack import new_tree

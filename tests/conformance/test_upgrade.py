@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cli.build_operators import UPGRADED
 from cli.exits import Exit
+from cli.project.build_operators import UPGRADED
 from sandbox import crds, processes
 from sandbox.kube import Kube
 from sandbox.progress import Silent

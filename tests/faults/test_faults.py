@@ -10,8 +10,8 @@ from collections.abc import Generator
 
 import pytest
 
+from cli.deploy.target import Target
 from cli.state.checks import PROBLEM, of_folder
-from cli.target import Target
 from tests.faults.table import DESTROY, FAULTS, UP, Fault
 from tests.faults.world import STACK, World, can_mount, standing
 from tests.tree import UP_SECONDS

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import yaml
 
-from cli.recovery import Backend
+from cli.deploy.recovery import Backend
 from sandbox import lifecycle, processes
 from sandbox.instance import Sandbox
 from sandbox.kube import Kube, Object

@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cli import redact, render
 from cli.exits import MaasError
 from cli.models.edit import with_model, without_model
 from cli.paths import ROOT
-from cli.recorder import Recording, record
-from cli.stackfile import PROJECT_FILE, stack_config, stack_file
+from cli.program import redact, render
+from cli.program.recorder import Recording, record
+from cli.stacks.stackfile import PROJECT_FILE, stack_config, stack_file
 from config.problems import ConfigError, Problem
 from config.settings import Settings
 from config.source import parsed
@@ -41,7 +41,7 @@ def _root() -> Path:
 
 
 def read(content: bytes) -> tuple[dict[str, str], frozenset[str]]:
-    """What the program is given for a stack file; see `cli.stackfile.stack_config`."""
+    """What the program is given for a stack file; see `cli.stacks.stackfile.stack_config`."""
     stack_file(STACK, _root()).write_bytes(content)
     return stack_config(STACK, _root())
 

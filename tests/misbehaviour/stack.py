@@ -3,7 +3,7 @@
 import json
 from functools import cache
 
-from cli.recorder import Recording, record, stack_config
+from cli.program.recorder import Recording, record, stack_config
 from enforcement.objects import Object
 
 DOMAIN = "maas.localhost"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from cli.recorder import Object, Recording, Resource
+from cli.program.recorder import Object, Recording, Resource
 
 _HASH_OF_STEP = re.compile(r"(/Job/.*)-[0-9a-f]{8}$")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.recorder import Object
+from cli.program.recorder import Object
 from tests.catalogue import ENTRIES, objects_of, recorded
 from tests.golden import check_golden
 

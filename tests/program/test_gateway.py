@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.recorder import Recording, Resource
+from cli.program.recorder import Recording, Resource
 from tests.golden import check_golden
 from tests.program.test_stacks import key, named, reaches
 from tests.variants import VARIANTS, changed, variant

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.recorder import Object
+from cli.program.recorder import Object
 from tests.variants import changed
 
 EVERYTHING: dict[str, dict[str, Any]] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.recorder import Object, Recording, record, stack_config
+from cli.program.recorder import Object, Recording, record, stack_config
 from components import housekeeping
 from tests.program.graph import reaches
 

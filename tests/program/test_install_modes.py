@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from cli.recorder import Object, Recording, record, stack_config
+from cli.program.recorder import Object, Recording, record, stack_config
 from components.operators.catalogue import DECLARATIONS
 from components.operators.environment import OPERATOR
 from config.platform import AVAILABLE_INSTALLS, Install

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli.recorder import Recording
+from cli.program.recorder import Recording
 from tests.catalogue import recorded
 from tests.program.graph import reaches
 from tests.unit.components.network import Pod, allowed

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cli.recorder import Recording
+from cli.program.recorder import Recording
 from config.settings import Settings
 from tests.program.graph import reaches
 from tests.unit.config.bad import GOOD

@@ -7,7 +7,7 @@ import pytest
 from pulumi.runtime import mocks
 from pulumi.runtime.proto import resource_pb2
 
-from cli.recorder import record
+from cli.program.recorder import record
 from tests.unit.config.bad import BAD, GOOD, Bad
 
 

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from cli.recorder import Recording, record, stack_config
+from cli.program.recorder import Recording, record, stack_config
 from tests.program.graph import listed
 
 

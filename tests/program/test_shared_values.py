@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from cli.paths import ROOT
-from cli.stackfile import stack_config
-from cli.stacks import rows
+from cli.stacks.command import rows
+from cli.stacks.stackfile import stack_config
 from config.migrations import SCHEMA
 
 OWN = {"maas:schemaVersion": SCHEMA, "maas:domain": "maas.example.com", "maas:extends": "fleet"}

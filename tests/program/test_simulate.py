@@ -11,11 +11,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from cli.app import app
+from cli.deploy.summary import usage
 from cli.exits import Exit
 from cli.paths import ROOT
 from cli.simulate import command
 from cli.simulate.versions import service
-from cli.summary import usage
 from config.figures import NEVER_REACHED
 from sandbox.gateway.journal import counted
 from simulation.service import Service

@@ -9,8 +9,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from cli.recorder import Object, Recording, record, stack_config
-from cli.stackfile import stack_names
+from cli.program.recorder import Object, Recording, record, stack_config
+from cli.stacks.stackfile import stack_names
 from components import operators
 from components.layer import Site
 from components.objects import ConfigMap

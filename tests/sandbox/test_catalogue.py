@@ -14,7 +14,7 @@ from cli.doctor.case import Case, listings
 from cli.doctor.checks.models import models as doctor_of_models
 from cli.doctor.findings import Level
 from cli.doctor.snapshot import fetch
-from cli.recorder import Object, record, stack_config
+from cli.program.recorder import Object, record, stack_config
 from config.settings import SECRET_KEYS, Settings
 from config.source import parsed
 from sandbox.kube import ApiError, Kube

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from cli.paths import ROOT
-from cli.policies import pack
-from cli.recorder import record, stack_config
+from cli.program.policies import pack
+from cli.program.recorder import record, stack_config
 from sandbox import processes
 from sandbox.instance import port_is_free
 from sandbox.kube import Kube

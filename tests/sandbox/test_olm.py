@@ -11,8 +11,8 @@ import pulumi
 import pytest
 from pulumi import automation as auto
 
-from cli import leftovers
-from cli.tracker import Tracker
+from cli.deploy import leftovers
+from cli.deploy.tracker import Tracker
 from components.cluster import Cluster
 from components.layer import Site
 from components.operators import Operators

@@ -12,9 +12,9 @@ import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cli import render
-from cli.recorder import Object, record, stack_config
-from cli.stackfile import stack_names
+from cli.program import render
+from cli.program.recorder import Object, record, stack_config
+from cli.stacks.stackfile import stack_names
 from sandbox.kube import ApiError, Kube
 from tests.fuzz import rules
 from tests.namespaces import namespaces_present

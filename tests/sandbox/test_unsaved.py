@@ -13,7 +13,7 @@ import psutil
 import pytest
 import yaml
 
-from cli.unsaved import VARIABLE
+from cli.deploy.unsaved import VARIABLE
 from components.layer import STACK_LABEL
 from sandbox.kube import Kube
 from tests.tree import UP_SECONDS, Tree, in_cluster

@@ -5,7 +5,7 @@ from typing import cast
 
 from cli.doctor.case import CSV, Case, dig, kind_of, ref, texts
 from cli.doctor.findings import Finding, Level
-from cli.recorder import Object
+from cli.program.recorder import Object
 from components.kserve import CONFIG_MAP, CONTROLLER
 
 _COMPARED = ("spec", "data", "rules", "subjects", "roleRef")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cli.doctor.case import Case, annotations_of, dig, labels_of, name_of, namespace_of, ref
 from cli.doctor.findings import Finding, Level
 from cli.doctor.snapshot import Manifest
-from cli.recorder import Object
+from cli.program.recorder import Object
 from components.identity import (
     AUTHORINO_LABEL,
     GROUPS_ANNOTATION,

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cli.calls import Way
 from cli.doctor.case import dig, labels_of, name_of
-from cli.recorder import Object
+from cli.program.recorder import Object
+from cli.service.calls import Way
 from cli.verify.client import NOBODY
 from cli.verify.facts import Facts
 from cli.verify.scenario import Bench, Case, Cost, Need, Scenario, SkippedError, expect_that

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 from cli.verify.client import NOBODY
 from cli.verify.facts import Facts
 from cli.verify.scenario import Bench, Case, Cost, Phase, Scenario, SkippedError, expect_that

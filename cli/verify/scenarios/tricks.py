@@ -1,6 +1,6 @@
 """Ways around a policy that have worked somewhere."""
 
-from cli.stackfile import mapping
+from cli.stacks.stackfile import mapping
 from cli.verify.client import MODELS, Reply
 from cli.verify.scenario import (
     FORBIDDEN,

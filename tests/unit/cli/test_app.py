@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli import operations
 from cli.app import app
+from cli.deploy import operations
 from cli.exits import Exit
 
 runner = CliRunner()

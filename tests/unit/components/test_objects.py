@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from cli.recorder import record
+from cli.program.recorder import record
 from components import objects
 
 BUILT_IN = sorted(each.__name__ for each in objects.BuiltIn.__subclasses__())

@@ -11,7 +11,7 @@ import yaml
 from cli.docs import configuration
 from cli.docs.generated import GENERATED
 from cli.paths import ROOT
-from cli.stackfile import without_secrets
+from cli.stacks.stackfile import without_secrets
 from config.platform import Operator, Platform
 from config.problems import ConfigError
 from config.settings import SECRET_KEYS, Settings

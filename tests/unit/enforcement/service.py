@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection
 from functools import cache
 
-from cli.recorder import record, stack_config
+from cli.program.recorder import record, stack_config
 from enforcement.authentication import Authorino
 from enforcement.counters import Counters
 from enforcement.decision import Decision, Gate

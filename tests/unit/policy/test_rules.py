@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from cli import policies, render
 from cli.exits import Exit, MaasError
 from cli.paths import ROOT
-from cli.recorder import Recording, record, stack_config
-from cli.stackfile import stack_names
+from cli.program import policies, render
+from cli.program.recorder import Recording, record, stack_config
+from cli.stacks.stackfile import stack_names
 from policy.rules import OF_RESOURCE, OF_STACK, RULES, Level, Resource, Stack, check
 from policy.rules.levels import level_of
 from policy.rules.resource import config_of

@@ -10,9 +10,9 @@ from cyclonedx.model.bom import Bom
 from typer.testing import CliRunner
 
 from cli.app import app
+from cli.deploy.operations import Command
 from cli.exits import Exit
-from cli.operations import Command
-from cli.recorder import Recording, record, stack_config
+from cli.program.recorder import Recording, record, stack_config
 from cli.sbom.bom import document
 from cli.sbom.inventory import LOCK, Image, Inventory, image_of, inventory, modules, packages
 from config.versions import KUADRANT_VERSION, SIMULATOR_IMAGE

@@ -12,7 +12,7 @@ from cli.doctor.checks.operators import DEPLOYMENTS
 from cli.doctor.command import diagnose, program
 from cli.doctor.findings import Finding, Level
 from cli.doctor.snapshot import Snapshot
-from cli.recorder import Object, record, stack_config
+from cli.program.recorder import Object, record, stack_config
 from components.operators.catalogue import DECLARATIONS, releases
 from config.platform import Install, platform_field
 from config.settings import Settings

@@ -9,7 +9,7 @@ import yaml
 
 from cli.doctor.case import SCC, listings
 from cli.doctor.snapshot import crd_name
-from cli.recorder import Recording, record, stack_config
+from cli.program.recorder import Recording, record, stack_config
 from config.settings import SECRET_KEYS, Settings
 from config.source import parsed
 from tests.variants import VARIANTS

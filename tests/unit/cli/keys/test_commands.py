@@ -12,8 +12,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from cli import composed
 from cli.app import app
+from cli.deploy import composed
 from cli.keys import store as stores
 from cli.keys.book import loaded
 from cli.keys.store import Store
@@ -65,8 +65,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         return root / f"Pulumi.{stack}.yaml"
 
     monkeypatch.setattr(stores, "find", find)
-    monkeypatch.setattr("cli.target.ROOT", tmp_path)
-    monkeypatch.setattr("cli.target.stack_file", stack_file)
+    monkeypatch.setattr("cli.deploy.target.ROOT", tmp_path)
+    monkeypatch.setattr("cli.deploy.target.stack_file", stack_file)
 
     @contextmanager
     def opened(stack: str, name: str) -> Generator[Store]:

@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
-from cli.calls import Service, Way
 from cli.console import Console
+from cli.deploy.target import of_stack
 from cli.exits import Exit
 from cli.load import client, command
 from cli.load.client import Caller, session
 from cli.load.figures import Outcome
-from cli.target import of_stack
+from cli.service.calls import Service, Way
 from simulation.traffic import Ask
 from tests.misbehaviour.bad import Bad, serving_badly
 from tests.misbehaviour.certificates import Certificate, served

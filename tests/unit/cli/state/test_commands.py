@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli import target as targets
 from cli.app import app
+from cli.deploy import target as targets
+from cli.deploy.recovery import Backend
+from cli.deploy.target import Target, of_stack
 from cli.exits import Exit, MaasError
-from cli.recovery import Backend
 from cli.state import commands
 from cli.state.backups import Backups, load
 from cli.state.care import kept, require_state
-from cli.target import Target, of_stack
 from sandbox.progress import Silent
 from tests.unit.cli.state.states import PASSPHRASE, SALT, export
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
-from cli.calls import Way
+from cli.service.calls import Way
 from cli.verify.client import Caller, Client, Reply, Spent
 from cli.verify.facts import Facts
 from cli.verify.scenario import Bench, Means, Person

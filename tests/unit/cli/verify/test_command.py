@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from cli.app import app
 from cli.exits import Exit
-from cli.recorder import record, stack_config
+from cli.program.recorder import record, stack_config
 from cli.verify import command
 from enforcement.objects import Object
 from tests.misbehaviour.faults import Fault

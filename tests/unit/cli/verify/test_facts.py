@@ -1,6 +1,6 @@
 import json
 
-from cli.recorder import stack_config
+from cli.program.recorder import stack_config
 from cli.verify.client import Reply
 from cli.verify.facts import Facts
 from config.settings import SECRET_KEYS, Settings

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from cli.recorder import record, stack_config
+from cli.program.recorder import record, stack_config
 from cli.verify.scenario import BlockedError, Person
 from cli.verify.users import RUN_ANNOTATION, TEAM, TEMPORARY_LABEL, ClusterKeys, manifest, this_run
 from components.identity import EXPIRES_ANNOTATION, key_labels

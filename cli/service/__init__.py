@@ -1,0 +1,1 @@
+"""The running service and who calls it."""
