@@ -56,6 +56,7 @@ def _numbers(text: str, option: str) -> list[int]:
 
 @app.command(epilog=HELP)
 def docs(
+    context: typer.Context,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to; default: .maas/site.")] = None,
     port: Annotated[int, typer.Option("--port", help="Port on loopback for --serve.")] = 8000,
     *,
@@ -70,7 +71,7 @@ def docs(
         from cli.docs import command, generated  # noqa: PLC0415
 
         if write:
-            typer.echo("\n".join(generated.write()) or "All as it should be.")
+            typer.echo("\n".join(generated.write(context.find_root().command)) or "All as it should be.")
         elif serve:
             end(command.serve(port))
         else:

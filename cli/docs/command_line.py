@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from cli.docs.markdown import inline
@@ -18,11 +17,9 @@ says the same.
 """
 
 
-def page() -> str:
-    """The page, in Markdown."""
-    from cli.app import app  # noqa: PLC0415 - imports this package
-
-    return _INTRODUCTION + "".join(_section(typer.main.get_command(app), ("./maas",)))
+def page(commands: object) -> str:
+    """The page, in Markdown, of the whole command line (a group of Typer's)."""
+    return _INTRODUCTION + "".join(_section(commands, ("./maas",)))
 
 
 def _section(command: object, path: tuple[str, ...]) -> Iterator[str]:

@@ -14,18 +14,19 @@ def _layers() -> str:
     return drawn(record("ocp", *stack_config("ocp")), Format.SVG, objects=False)
 
 
-GENERATED: Mapping[str, Callable[[], str]] = {
-    "docs/reference/configuration.md": configuration.page,
-    "docs/reference/command-line.md": command_line.page,
-    "docs/images/layers.svg": _layers,
-}
-"""What makes each file."""
+def makers(commands: object) -> Mapping[str, Callable[[], str]]:
+    """What makes each file; one of them is about all `commands` (see `command_line.page`)."""
+    return {
+        "docs/reference/configuration.md": configuration.page,
+        "docs/reference/command-line.md": lambda: command_line.page(commands),
+        "docs/images/layers.svg": _layers,
+    }
 
 
-def write(root: Path = ROOT) -> list[str]:
+def write(commands: object, root: Path = ROOT) -> list[str]:
     """Write the files that are not as they should be; says which."""
     changed: list[str] = []
-    for name, make in GENERATED.items():
+    for name, make in makers(commands).items():
         path, text = root / name, make()
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
