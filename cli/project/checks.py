@@ -37,7 +37,8 @@ YAML_PLACES = (
     "policy/PulumiPolicy.yaml",
 )
 _PYTHON = (sys.executable, "-m")
-_WORKERS = "2"
+_WORKERS = str(min(max(os.cpu_count() or 1, 2), 8))
+"""Each takes five seconds to collect the tests, so many more would not be quicker."""
 _BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
 
 
@@ -169,7 +170,7 @@ def plan(*, fast: bool, operators: bool) -> list[Group]:
                     shows_output=True,
                 ),
             ),
-            90,
+            110,
         ),
     ]
     if not fast:
