@@ -99,12 +99,16 @@ async def wait_until_published(kube: Kube, every: Iterable[Object], timeout_seco
     Raises:
         TimeoutError: Some are not there in time; the message names them.
     """
-    references = [stage["spec"]["resourceRef"] for stage in every]
-    missing = {(each["apiGroup"], each["kind"]) for each in references if each["apiGroup"] != "v1"}
+    missing: dict[str, set[str]] = {}
+    for reference in (stage["spec"]["resourceRef"] for stage in every):
+        if reference["apiGroup"] != "v1":
+            missing.setdefault(reference["apiGroup"], set()).add(reference["kind"])
     end = time.monotonic() + timeout_seconds
-    while missing := {each for each in missing if not await kube.publishes(*each)}:
+    while missing := {
+        group: left for group, kinds in missing.items() if (left := await kube.unpublished(group, kinds))
+    }:
         if time.monotonic() > end:
-            names = ", ".join(f"{kind} ({api_version})" for api_version, kind in sorted(missing))
+            names = ", ".join(f"{kind} ({group})" for group in sorted(missing) for kind in sorted(missing[group]))
             raise TimeoutError(f"After {timeout_seconds:.0f} s the API server's /openapi/v3 still lacks {names}.")
         await asyncio.sleep(_POLL_SECONDS)
 

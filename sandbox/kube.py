@@ -527,22 +527,25 @@ class Kube:
             raise NoMatchError(api_version, kind, target or kind)
         return found
 
-    async def publishes(self, api_version: str, kind: str) -> bool:
-        """Whether the server's OpenAPI document has the kind, which comes a moment after the kind is served.
+    async def unpublished(self, api_version: str, kinds: Iterable[str]) -> set[str]:
+        """Those kinds that the server's OpenAPI document lacks: they come there a moment after they are served.
 
         Raises:
-            NoMatchError: The kind is not served.
+            NoMatchError: A kind is not served.
             ApiError: The server could not be asked.
         """
-        plural, prefix = (await self.resource(api_version, kind)).plural, _prefix(api_version)
+        plurals = {kind: (await self.resource(api_version, kind)).plural for kind in kinds}
+        prefix = _prefix(api_version)
         try:
-            body = _json(await self._send("GET", f"/openapi/v3{prefix}", kind), kind)
+            body = _json(await self._send("GET", f"/openapi/v3{prefix}", api_version), api_version)
         except ApiError as error:
             if error.not_found:
-                return False
+                return set(plurals)
             raise
-        paths = cast("Iterable[str]", body.get("paths") or ())
-        return any(path.startswith(prefix) and path.endswith(f"/{plural}/{{name}}") for path in paths)
+        paths = [path for path in cast("Iterable[str]", body.get("paths") or ()) if path.startswith(prefix)]
+        return {
+            kind for kind, plural in plurals.items() if not any(path.endswith(f"/{plural}/{{name}}") for path in paths)
+        }
 
     async def version(self) -> str:
         """The server's version, such as `v1.33.2`.
