@@ -168,7 +168,9 @@ class Command:
 
     def check(self) -> Recording:
         """Run the program on the stack's settings alone: what is wrong with them is said before anything is touched."""
-        values, secrets = self._config()
+        return self._recorded(*self._config())
+
+    def _recorded(self, values: Mapping[str, str], secrets: frozenset[str]) -> Recording:
         try:
             return record(self.options.stack, values, secrets)
         except pulumi.RunError as error:
@@ -176,14 +178,14 @@ class Command:
         except RecordingError as error:
             raise MaasError(str(error)) from error
 
-    def _keep_rules(self, recording: Recording) -> None:
+    def _keep_rules(self, recording: Recording, values: Mapping[str, str]) -> None:
         """Deploy a protected stack only when no mandatory rule is broken."""
-        if not self._is_protected():
+        if not policies.is_protected(values):
             return
-        stack = self.options.stack
-        found = policies.check(policies.of_recording(recording, self._config()[0]))
+        found = policies.check(policies.of_recording(recording, values))
         if policies.result(found) is not Exit.OK:
-            raise MaasError("\n".join([*policies.lines(found, stack), "It is protected, so nothing was deployed."]))
+            words = policies.lines(found, self.options.stack)
+            raise MaasError("\n".join([*words, "It is protected, so nothing was deployed."]))
 
     def _is_protected(self) -> bool:
         """Whether the stack's file says so; a file that cannot be read says nothing."""
@@ -210,8 +212,9 @@ class Command:
         self._require_answer()
         if self.options.kind:
             require_engine()
-        recording = self.check()
-        self._keep_rules(recording)
+        values, secrets = self._config()
+        recording = self._recorded(values, secrets)
+        self._keep_rules(recording, values)
         with self._opened(start=True) as (target, session), self._kept(target, "up"):
             refresh = target.sandbox is not None and self._cluster_is_new(target)
             if refresh:
