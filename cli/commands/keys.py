@@ -1,6 +1,5 @@
 """`./maas keys`: names, options and help of its commands."""
 
-import json
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.commands.options import Json, Stack
+from cli.commands.options import Json, Stack, print_json, print_part
 from cli.exits import HELP, Exit, MaasError
 from cli.guard import guarded
 from cli.paths import of_user
@@ -78,9 +77,9 @@ def list_(stack: Stack = "sandbox", name: Name = "sandbox", *, json_: Json = Fal
         with _opened(stack, name) as store:
             found = commands.rows(store, commands.now())
         if json_:
-            _print({"users": [asdict(each) for each in found]})
+            print_json({"users": [asdict(each) for each in found]})
         else:
-            _show(shown_rows(found, stack))
+            print_part(shown_rows(found, stack))
 
     guarded(work)
 
@@ -136,7 +135,7 @@ def revoke(  # noqa: PLR0913 - its options
         with _opened(stack, name) as store:
             gone = commands.revoke(store, users or [], fingerprint, previous=previous, expired=expired)
         if json_:
-            _print({"revoked": gone})
+            print_json({"revoked": gone})
         else:
             typer.echo("\n".join(f"revoked {each}" for each in gone) or "Nothing to revoke.")
             if gone:
@@ -162,7 +161,7 @@ def show_once(
         with _opened(stack, name) as store:
             key = commands.show_once(store, user, again=again)
         if json_:
-            _print({"user": user, "key": key})
+            print_json({"user": user, "key": key})
         else:
             typer.echo(key)
 
@@ -193,7 +192,7 @@ def import_(  # noqa: PLR0913, PLR0917 - its options
         with _opened(stack, name) as store:
             changed, same = commands.take_in(store, found, tier, replace=replace)
         if json_:
-            _print({"imported": changed, "same": same})
+            print_json({"imported": changed, "same": same})
         else:
             typer.echo(f"Imported the keys of {len(changed)} users; {len(same)} had them already.")
             if changed:
@@ -229,7 +228,7 @@ def export(  # noqa: PLR0913 - its options
             count = len(store.book.keys() & store.settings.users.keys())
         write_private(path, exchange.sealed(text, secret) if encrypt else text)
         if json_:
-            _print({"users": count, "file": str(path), "encrypted": encrypt})
+            print_json({"users": count, "file": str(path), "encrypted": encrypt})
         else:
             typer.echo(f"The keys of {count} users, {'encrypted' if encrypt else 'in clear'}, are in {out}.")
 
@@ -257,7 +256,7 @@ def _made(made: "Book", what: str, stack: str, name: str, *, show: bool, as_json
             **({"key": key.key.get_secret_value()} if show else {}),
         }
     if as_json:
-        _print({what: users})
+        print_json({what: users})
         return
     for user, about in users.items():
         until = f"; the one before it is valid until {about['previousUntil']}" if "previousUntil" in about else ""
@@ -297,13 +296,3 @@ def _passphrase(file: Path | None, *, new: bool) -> str:
     if not sys.stdin.isatty():
         raise MaasError("Nobody can be asked for a passphrase here: say --passphrase-file.", code=Exit.USAGE)
     return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True))
-
-
-def _print(content: dict[str, Any]) -> None:
-    typer.echo(json.dumps({"result": "succeeded", **content}, indent=2, ensure_ascii=False))
-
-
-def _show(part: object) -> None:
-    from cli.console import Console  # noqa: PLC0415
-
-    Console().out.print(part)

@@ -1,12 +1,11 @@
 """`./maas models`: names, options and help of its commands."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.commands.options import Json, Stack
+from cli.commands.options import Json, Stack, print_json, print_part
 from cli.exits import HELP, Exit, MaasError
 from cli.guard import guarded
 from cli.paths import of_user
@@ -33,9 +32,9 @@ def list_(stack: Stack = "sandbox", *, json_: Json = False) -> None:
 
         found = entries(stack)
         if json_:
-            _print({"models": [_as_json(each) for each in found]})
+            print_json({"models": [_as_json(each) for each in found]})
         else:
-            _show(shown_list(found, stack))
+            print_part(shown_list(found, stack))
 
     guarded(work)
 
@@ -50,9 +49,9 @@ def show(name: ModelName, stack: Stack = "sandbox", *, json_: Json = False) -> N
 
         entry = entry_of(stack, name)
         if json_:
-            _print({"model": _as_json(entry)})
+            print_json({"model": _as_json(entry)})
         else:
-            _show(shown_entry(entry))
+            print_part(shown_entry(entry))
 
     guarded(work)
 
@@ -144,9 +143,9 @@ def estimate(  # noqa: PLR0913, PLR0917 - its options
         )
         answer = estimation.estimate(stack, wanted)
         if json_:
-            _print({"estimate": answer.as_json()})
+            print_json({"estimate": answer.as_json()})
         else:
-            _show(shown_estimate(answer))
+            print_part(shown_estimate(answer))
         if answer.fits and not any(each.gpus for each in answer.fits):
             raise typer.Exit(int(Exit.FAILED))
 
@@ -155,7 +154,7 @@ def estimate(  # noqa: PLR0913, PLR0917 - its options
 
 def _changed(diff: str, stack: str, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        _print({"changed": not dry_run, "diff": diff})
+        print_json({"changed": not dry_run, "diff": diff})
         return
     typer.echo(diff)
     typer.echo("Nothing was written." if dry_run else f"Written. See what it means: ./maas preview --stack {stack}")
@@ -168,13 +167,3 @@ def _as_json(entry: "Entry") -> dict[str, object]:
         "url": entry.url,
         "settings": {each.path: {"value": each.value, "origin": each.origin} for each in entry.settings},
     }
-
-
-def _print(content: dict[str, object]) -> None:
-    typer.echo(json.dumps({"result": "succeeded", **content}, indent=2, ensure_ascii=False))
-
-
-def _show(part: object) -> None:
-    from cli.console import Console  # noqa: PLC0415
-
-    Console().out.print(part)

@@ -1,5 +1,7 @@
 """Options that several commands have, and what they make of them."""
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,6 +58,16 @@ def open_console() -> "Console":
     from cli.console import Console  # noqa: PLC0415
 
     return Console()
+
+
+def print_json(content: Mapping[str, object]) -> None:
+    """The result of a command that went well, for `--json`."""
+    typer.echo(json.dumps({"result": "succeeded", **content}, indent=2, ensure_ascii=False))
+
+
+def print_part(part: object) -> None:
+    """A table, or another part of an answer, on stdout."""
+    open_console().out.print(part)
 
 
 def end(code: Exit) -> None:
