@@ -9,9 +9,8 @@ from pydantic import AfterValidator, Field, model_validator
 from config.model import Model
 from config.platform import Profile
 from config.problems import RefusalError
-from config.values import DnsLabel, Quantity
+from config.values import DnsLabel, Port, Quantity
 
-Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 NodePort = Annotated[int, Field(strict=True, ge=30000, le=32767)]
 """A port of every node; Kubernetes' default range."""
 

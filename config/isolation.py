@@ -7,9 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from config.model import Model
 from config.problems import RefusalError
-from config.values import DnsLabel
-
-_PORT_MOST = 65535
+from config.values import DnsLabel, Port
 
 
 def _cidr(value: str) -> str:
@@ -25,7 +23,6 @@ def _cidr(value: str) -> str:
 
 
 Cidr = Annotated[str, AfterValidator(_cidr)]
-Port = Annotated[int, Field(strict=True, ge=1, le=_PORT_MOST)]
 
 
 class Destination(Model):

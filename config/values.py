@@ -90,6 +90,10 @@ Domain = Annotated[str, AfterValidator(_domain)]
 Duration = Window
 """A time limit: written like a rate-limit window, and read by Pulumi's custom timeouts in the same form."""
 
+PORT_LAST = 65535
+Port = Annotated[int, Field(strict=True, ge=1, le=PORT_LAST)]
+"""A TCP port."""
+
 _QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")
 _QUANTITY_ALLOWED = "such as 500m, 2, 512Mi, 12Gi"
 

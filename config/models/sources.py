@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator
 
 from config.problems import RefusalError
+from config.values import PORT_LAST
 
 
 class Scheme(StrEnum):
@@ -36,7 +37,6 @@ ALLOWED = (
     "hf://<organisation>/<model>[:<revision>], oci://<registry>/<image>:<tag>, s3://<bucket>/<folder>, "
     "pvc://<claim>/<folder>, https://<host>/v1"
 )
-_PORT_LAST = 65535
 _CALLED = ("/chat/completions", "/completions", "/embeddings", "/models")
 """What a source must not end with: the route adds it."""
 _EXAMPLES = {
@@ -74,9 +74,9 @@ def _refuse_endpoint(value: str, rest: str) -> None:
         RefusalError: With the reason.
     """
     host, _, port = rest.partition("/")[0].partition(":")
-    if port and not 0 < int(port) <= _PORT_LAST:
+    if port and not 0 < int(port) <= PORT_LAST:
         why, fix = f"there is no port {port}", value.replace(f":{port}", "", 1)
-        raise RefusalError(why, allowed=f"a port from 1 to {_PORT_LAST}; 443 without", fix=fix)
+        raise RefusalError(why, allowed=f"a port from 1 to {PORT_LAST}; 443 without", fix=fix)
     if re.fullmatch(r"[0-9.]+", host):
         why = "the gateway checks the endpoint's certificate by its name, and an address is none"
         raise RefusalError(why, allowed="https://<host>/v1", fix=_EXAMPLES[Scheme.HTTPS])
