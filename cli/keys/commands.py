@@ -12,6 +12,7 @@ from cli.keys import book as pages
 from cli.keys.book import Book, Held, new_key
 from cli.keys.exchange import Imported
 from cli.keys.store import Store
+from cli.stacks.typed import typed
 from config.identity import Expiry, Key
 from config.problems import closest
 from config.values import Duration, window_seconds
@@ -145,7 +146,7 @@ def take_in(store: Store, found: Sequence[Imported], tier: str, *, replace: bool
     coming: dict[str, list[Key]] = {}
     entries: dict[str, dict[str, Any]] = {}
     for each in found:
-        ends = _expiry(each.expires, f"{each.user}: expires:") if each.expires else None
+        ends = typed(Expiry, each.expires, f"{each.user}: expires:") if each.expires else None
         key = Key.model_construct(key=SecretStr(each.key), expires=ends, shown=True)
         coming.setdefault(each.user, []).append(key)
         if each.user not in store.settings.users:
@@ -228,7 +229,7 @@ def _still_ahead(name: str, present: Key) -> str | None:
 
 
 def _ahead(text: str) -> str:
-    ends = _expiry(text, "--expires")
+    ends = typed(Expiry, text, "--expires")
     if _is_over(ends):
         raise MaasError(f"--expires {text}: that is over already; nobody could use such a key.", code=Exit.USAGE)
     return ends
@@ -236,15 +237,6 @@ def _ahead(text: str) -> str:
 
 def _is_over(ends: str) -> bool:
     return datetime.fromisoformat(ends) <= now()
-
-
-def _expiry(text: str, what: str) -> str:
-    try:
-        return TypeAdapter(Expiry).validate_python(text)
-    except ValidationError as error:
-        refusal = (error.errors()[0].get("ctx") or {}).get("error")
-        allowed = getattr(refusal, "allowed", "")
-        raise MaasError(f"{what} {text}: {refusal}; allowed: {allowed}", code=Exit.USAGE) from None
 
 
 def _grace(text: str) -> timedelta:

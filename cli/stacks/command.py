@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
 from rich.table import Table
 
 from cli.deploy.target import of_sandbox, of_stack
@@ -27,6 +26,7 @@ from cli.stacks.stackfile import (
     users_of,
     with_shared,
 )
+from cli.stacks.typed import typed
 from components.operators.catalogue import DECLARATIONS, offered
 from config.platform import Install
 from config.settings import Settings
@@ -113,7 +113,7 @@ def new_text(text: str, domain: str, context: str) -> str:
         MaasError: The domain is none; the file has encrypted values elsewhere than in apiKeys, or has to be copied by
             hand.
     """
-    _check_domain(domain)
+    typed(Domain, domain, "--domain")
     text = without_secrets(text, (*_KEYS, *_CLUSTER))
     if secret := still_secret(text):
         raise MaasError(
@@ -129,15 +129,6 @@ def new_text(text: str, domain: str, context: str) -> str:
     if found != 1:
         raise MaasError("The file has no line 'maas:domain: ...' of its own: copy it by hand.", code=Exit.USAGE)
     return text
-
-
-def _check_domain(domain: str) -> None:
-    try:
-        TypeAdapter(Domain).validate_python(domain)
-    except ValidationError as error:
-        refusal = (error.errors()[0].get("ctx") or {}).get("error")
-        allowed = getattr(refusal, "allowed", "")
-        raise MaasError(f"--domain {domain}: {refusal}; allowed: {allowed}", code=Exit.USAGE) from None
 
 
 def without_secrets(text: str, keys: Collection[str] = _KEYS) -> str:
